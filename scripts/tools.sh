@@ -1,0 +1,314 @@
+#!/usr/bin/env bash
+#
+# Gets the programs that the embedded cluster runs as pods (Prometheus, Alertmanager, the PostgreSQL
+# exporter, PostgreSQL, Redis), each only if it isn't on the machine already.
+#
+# Nothing is installed: the Debian packages are downloaded and unpacked into a cache directory. So no
+# maintainer script runs, no service is started, enabled or reconfigured, no user is created, and it works
+# without root. apt gets package lists of its own, so that not even the machine's lists change.
+#
+# Safe to run again (does nothing if all is there) and at the same time (a lock; the second waits).
+
+set -euo pipefail
+umask 022 # pods may run as another user than the one who unpacked the tree
+
+here="$(cd "$(dirname "$0")" && pwd)"
+# shellcheck source=scripts/lib.sh
+. "$here/lib.sh"
+
+usage() {
+	cat <<'HELP'
+usage: scripts/tools.sh [--check] [--browser] [--dir]
+
+Finds prometheus, promtool, prometheus-alertmanager, amtool, prometheus-postgres-exporter, PostgreSQL's
+server and redis-server, and unpacks the Debian packages of those that are missing into the tools cache:
+$SRE_HARNESS_TOOLS, else /var/cache/sre-harness/tools (root) or ~/.cache/sre-harness/tools.
+
+  --check    only say what is there and what is missing (exit 1 if something is)
+  --browser  also chromium and chromium-driver, for the browser test (installed by apt-get as root, with
+             service starts forbidden; without root it says what to do)
+  --dir      print the tools cache's directory and do nothing else
+  -h, --help this text
+
+To get newer versions, remove the tools cache and run it again.
+HELP
+}
+
+# What is looked for: "names that it may have (Debian's first) | Debian package | what it is for".
+# postgresql is the metapackage; it is resolved to the distribution's postgresql-NN further down.
+programs=(
+	"prometheus|prometheus|collects metrics, evaluates alert rules"
+	"promtool|prometheus|checks and tests the alert rules"
+	"prometheus-alertmanager alertmanager|prometheus-alertmanager|routes alerts to receivers"
+	"amtool|prometheus-alertmanager|checks the alert routing"
+	"prometheus-postgres-exporter postgres_exporter|prometheus-postgres-exporter|metrics of PostgreSQL"
+	"postgres|postgresql|database server"
+	"initdb|postgresql|makes a new database directory"
+	"redis-server|redis-server|cache of the demo system"
+)
+
+check_only=false
+browser=false
+for argument in "$@"; do
+	case "$argument" in
+	--check) check_only=true ;;
+	--browser) browser=true ;;
+	--dir)
+		tools_dir
+		exit 0
+		;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+
+tools="$(tools_dir)"
+cache="$(dirname "$tools")"
+
+# --- what is there ---------------------------------------------------------------------------------------
+
+# The version that a program prints about itself: the first thing that looks like one.
+version_of() {
+	local output
+	output="$(run_program "$1" --version 2>&1)" || return 1
+	grep -oE '[0-9]+\.[0-9]+(\.[0-9]+)?' <<<"$output" | head -n 1
+}
+
+missing_packages=()
+survey() {
+	local entry names package purpose path version
+	missing_packages=()
+	for entry in "${programs[@]}"; do
+		IFS='|' read -r names package purpose <<<"$entry"
+		# shellcheck disable=SC2086 # the names are separate words
+		if path="$(find_program $names)"; then
+			if version="$(version_of "$path")"; then
+				printf '  %-30s %-10s %s\n' "${names%% *}" "$version" "$path"
+				continue
+			fi
+			printf '  %-30s %-10s %s\n' "${names%% *}" broken "$path does not run:"
+			run_program "$path" --version 2>&1 | sed 's/^/      /' || true
+		else
+			printf '  %-30s %-10s %s\n' "${names%% *}" missing "$purpose (package $package)"
+		fi
+		case " ${missing_packages[*]-} " in
+		*" $package "*) ;;
+		*) missing_packages+=("$package") ;;
+		esac
+	done
+}
+
+# --- getting packages ------------------------------------------------------------------------------------
+
+apt_options=()
+
+# apt with lists and caches of its own: works without root and leaves the machine's state alone.
+# The hooks are cleared because they belong to the machine's own "apt-get update" (PackageKit, appstream,
+# Docker's cleaning), not to a private one.
+write_apt_configuration() {
+	mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial" 2>/dev/null ||
+		die "can't write to $cache; set SRE_HARNESS_TOOLS to a directory of yours (its parent is written too)"
+	cat >"$cache/apt/apt.conf" <<CONF
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+Dir::State::Lists "$cache/apt/lists";
+Dir::Cache "$cache/apt/cache";
+Acquire::Languages "none";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
+CONF
+	apt_options=(-c "$cache/apt/apt.conf")
+}
+
+# Package lists: fetched when older than a day or not there. Without them the machine's own lists serve.
+refresh_lists() {
+	local log="$cache/apt/update.log"
+	if [ -n "$(find "$cache/apt/updated" -mmin -1440 2>/dev/null)" ]; then
+		return 0
+	fi
+	say "fetching package lists (private ones, in $cache/apt)"
+	# A broken third-party source fails the update although Debian's lists came: what counts is whether the
+	# packages are known afterwards, which resolve() finds out.
+	if apt-get "${apt_options[@]}" -q update >"$log" 2>&1; then
+		touch "$cache/apt/updated"
+	else
+		say "  not every source answered:"
+		grep -E '^(E|Err|W):' "$log" | sed 's/^/    /' | head -n 5 || true
+	fi
+}
+
+# resolve PACKAGE...: prints the packages to download: those named, and what apt would have to add for them
+# (shared libraries among them), one name=version a line.
+resolve() {
+	local plan
+	plan="$(apt-get "${apt_options[@]}" -s --no-install-recommends install "$@" 2>&1)" || {
+		printf '%s\n' "$plan" >&2
+		return 1
+	}
+	{
+		sed -nE 's/^Inst ([^ ]+) (\[[^]]*\] )?\(([^ ]+) .*/\1=\3/p' <<<"$plan"
+		# Named ones that apt takes for installed although their program isn't found or doesn't run.
+		printf '%s\n' "$@"
+	} | awk -F= '!seen[$1]++'
+}
+
+# postgresql is empty but for its dependency on the distribution's version, the package that is wanted.
+server_package() {
+	apt-cache "${apt_options[@]}" depends postgresql 2>/dev/null |
+		sed -nE 's/^ *Depends: (postgresql-[0-9]+)$/\1/p' | head -n 1
+}
+
+work=""
+cleanup() {
+	if [ -n "$work" ]; then
+		rm -rf "$work"
+	fi
+}
+trap cleanup EXIT
+
+# unpack PACKAGE...: downloads, unpacks next to the cache, then moves into place.
+unpack() {
+	local wanted=() resolved=() package server file
+	for package in "$@"; do
+		if [ "$package" = postgresql ]; then
+			server="$(server_package)"
+			[ -z "$server" ] || package="$server"
+		fi
+		wanted+=("$package")
+	done
+	if ! mapfile -t resolved < <(resolve "${wanted[@]}") || [ "${#resolved[@]}" -eq 0 ]; then
+		return 1
+	fi
+
+	work="$(mktemp -d "$cache/.new.XXXXXX")"
+	chmod 755 "$work"
+	mkdir "$work/debs" "$work/tree"
+	if [ "$(id -u)" -eq 0 ] && id _apt >/dev/null 2>&1; then
+		chown _apt "$work/debs" # apt drops its privileges for downloads
+	fi
+	say "downloading ${#resolved[@]} packages: ${resolved[*]%%=*}"
+	if ! (cd "$work/debs" && apt-get "${apt_options[@]}" -q download "${resolved[@]}") >"$work/log" 2>&1; then
+		sed 's/^/    /' "$work/log" >&2
+		return 1
+	fi
+	say "unpacking $(du -sh "$work/debs" | cut -f1) into $tools (nothing is installed or started)"
+	for file in "$work"/debs/*.deb; do
+		dpkg-deb -x "$file" "$work/tree"
+	done
+	place "$work/tree"
+}
+
+# place TREE: a new cache appears in one rename. An existing one grows file by file, each in one rename,
+# libraries and data before programs: who looks meanwhile finds a program only when all it needs is there.
+place() {
+	local tree="$1" file
+	if [ ! -e "$tools" ]; then
+		mv -T "$tree" "$tools"
+		return
+	fi
+	(cd "$tree" && find . -type d -print0) | (cd "$tools" && xargs -0 mkdir -p)
+	while IFS= read -r -d '' file; do
+		mv -fT "$tree/$file" "$tools/$file"
+	done < <(
+		cd "$tree"
+		find . ! -type d ! -path '*/bin/*' ! -path '*/sbin/*' -print0
+		find . ! -type d \( -path '*/bin/*' -o -path '*/sbin/*' \) -print0
+	)
+}
+
+get_missing() {
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+		die "this is not a Debian system (no apt-get): install ${missing_packages[*]} your own way, or put the programs on PATH"
+	mkdir -p "$cache" 2>/dev/null || die "can't create $cache; set SRE_HARNESS_TOOLS to a directory of yours"
+
+	exec 9>"$cache/.lock"
+	if ! flock -n 9; then
+		say "another tools.sh is at work in $cache: waiting for it"
+		flock 9
+		survey # it may have got everything
+		[ "${#missing_packages[@]}" -gt 0 ] || return 0
+	fi
+	find "$cache" -maxdepth 1 -name '.new.*' -exec rm -rf {} + # left by one that was killed
+
+	write_apt_configuration
+	refresh_lists
+	if unpack "${missing_packages[@]}"; then
+		return 0
+	fi
+	say "the private package lists don't lead to the packages: trying the machine's own"
+	rm -f "$cache/apt/updated"
+	cleanup
+	apt_options=(-o "Dir::Cache=$cache/apt/cache")
+	unpack "${missing_packages[@]}" ||
+		die "could not get ${missing_packages[*]}: is the network up, and does /etc/apt name a Debian mirror? (see above)"
+}
+
+# --- browser ---------------------------------------------------------------------------------------------
+
+policy=/usr/sbin/policy-rc.d
+
+install_browser() {
+	local path driver
+	if path="$(find_program chromium chromium-browser google-chrome)" && driver="$(find_program chromedriver)"; then
+		printf '  %-30s %-10s %s\n' chromium "$(version_of "$path" || echo '?')" "$path"
+		printf '  %-30s %-10s %s\n' chromedriver "$(version_of "$driver" || echo '?')" "$driver"
+		return 0
+	fi
+	printf '  %-30s %-10s %s\n' chromium missing "the browser test (packages chromium, chromium-driver)"
+	if "$check_only"; then
+		return 1
+	fi
+	if [ "$(id -u)" -ne 0 ]; then
+		say "chromium can only be installed by root; the browser test is skipped until you run:"
+		say "    sudo apt-get install --no-install-recommends chromium chromium-driver"
+		return 1
+	fi
+	command -v apt-get >/dev/null || die "this is not a Debian system: install chromium and chromedriver your own way"
+	mkdir -p "$cache"
+	exec 8>"$cache/.browser-lock"
+	flock 8
+	write_apt_configuration
+	refresh_lists
+	# Debian's way to forbid that packages start services while they are installed; see invoke-rc.d(8).
+	if [ ! -e "$policy" ]; then
+		printf '#!/bin/sh\n# made by sre-harness scripts/tools.sh for one apt-get run\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+		trap 'rm -f "$policy"; cleanup' EXIT
+	fi
+	say "installing chromium and chromium-driver (no service is started)"
+	DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get "${apt_options[@]}" -q -y \
+		--no-install-recommends install chromium chromium-driver >"$cache/apt/browser.log" 2>&1 || {
+		tail -n 15 "$cache/apt/browser.log" | sed 's/^/    /' >&2
+		die "could not install chromium"
+	}
+	printf '  %-30s %-10s %s\n' chromium "$(version_of "$(find_program chromium)")" "$(find_program chromium)"
+}
+
+# --- main ------------------------------------------------------------------------------------------------
+
+status=0
+survey
+if [ "${#missing_packages[@]}" -gt 0 ]; then
+	if "$check_only"; then
+		say "missing: run scripts/tools.sh (or make tools)"
+		status=1
+	else
+		get_missing
+		say "now:"
+		survey
+		[ "${#missing_packages[@]}" -eq 0 ] ||
+			die "still missing or not running: ${missing_packages[*]}"
+	fi
+fi
+if "$browser"; then
+	install_browser || status=1
+fi
+exit "$status"
