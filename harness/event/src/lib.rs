@@ -1,1 +1,30 @@
-//! event.
+//! The typed facts of a run, and the folds over them.
+//!
+//! A run is a log of [`Event`]s in one total order, written by one actor and never changed afterwards. Everything that people
+//! see is a pure function of that log; [`Verdict`] is what the run proved. So `harness judge RUN` gives the same answer as the
+//! run itself did.
+//!
+//! This crate does no I/O and knows neither Kubernetes nor Prometheus.
+
+mod event;
+mod kind;
+mod matcher;
+mod plan;
+mod time;
+pub mod verdict;
+mod wire;
+
+pub use event::Event;
+pub use kind::{
+    AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, EventKind,
+    IntervalEnd, Notification, NotifiedAlert, ObservedWorkload, Phase, PrometheusHealth, RunTarget, Sample,
+};
+pub use matcher::{LabelMatcher, Labels, MatchOp};
+pub use plan::{
+    AlertExpectation, AlertState, CompareOp, Comparison, Expectation, ExpectationKind, FaultAction,
+    FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, ProbeSpec, PromqlExpectation, PromqlMode,
+    SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
+};
+pub use time::{Millis, Timestamp};
+pub use verdict::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};
+pub use wire::{FORMAT_VERSION, ReadError, ReadLog, read_log, to_line};

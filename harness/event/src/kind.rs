@@ -1,0 +1,512 @@
+//! The facts themselves. Names are in the past tense; every time is the source's own where it has one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FaultAction, Labels, Millis, Plan, Timestamp, WorkloadRef};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one plan a run; boxing it would only obscure the format")]
+pub enum EventKind {
+    /// First event of every log.
+    RunStarted {
+        /// Format of the log, see [`crate::FORMAT_VERSION`].
+        format: u32,
+        /// Name of the run and of its directory.
+        run: String,
+        /// Version of the harness.
+        harness: String,
+        /// Path of the scenario file as given.
+        scenario: String,
+        /// SHA-256 of the scenario file's text, hexadecimal.
+        scenario_sha256: String,
+        /// What the run is going to do and to prove.
+        plan: Plan,
+    },
+    /// The cluster and its monitoring answered.
+    TargetConnected(RunTarget),
+    /// The scenario cannot be met by this system as it is configured. Nothing was touched.
+    RunRefused {
+        /// Each problem with what to do about it.
+        problems: Vec<String>,
+    },
+    /// Cluster, Prometheus, Alertmanager or receiver could not be reached or did not get ready in time.
+    NotReady {
+        /// Which part.
+        component: String,
+        /// Why.
+        reason: String,
+    },
+    /// What the configuration allows at best and at worst for an expected alert.
+    BoundComputed(DetectionBound),
+    /// A phase began.
+    PhaseStarted {
+        /// Which.
+        phase: Phase,
+    },
+    /// A phase ended.
+    PhaseFinished {
+        /// Which.
+        phase: Phase,
+    },
+    /// Offset of Prometheus' clock against ours (positive: theirs is ahead), at most `bound` wrong.
+    ClockMeasured {
+        /// Offset.
+        offset: Millis,
+        /// Half the round trip of the best measurement.
+        bound: Millis,
+    },
+    /// One more thing is proven ready (targets scraped twice, groups evaluated, canary delivered ...).
+    ReadinessProven {
+        /// What.
+        what: String,
+    },
+    /// State of the monitoring system itself. Differences within a run make alert verdicts inconclusive.
+    MonitoringObserved {
+        /// Prometheus, if it answered.
+        prometheus: Option<PrometheusHealth>,
+        /// Alertmanager, if it answered.
+        alertmanager: Option<AlertmanagerHealth>,
+        /// What did not answer, and why.
+        errors: Vec<String>,
+    },
+    /// Alerts that were active when the baseline ended.
+    BaselineTaken {
+        /// Pending and firing alerts as Prometheus lists them.
+        alerts: Vec<BaselineAlert>,
+    },
+    /// A steady-state condition was checked.
+    SteadyStateChecked {
+        /// Name of the check.
+        check: String,
+        /// When it was asked.
+        asked_at: Timestamp,
+        /// Did it hold?
+        ok: bool,
+        /// What was seen.
+        detail: String,
+    },
+    /// The faults are not injected: a run now would prove nothing.
+    InjectionSkipped {
+        /// Why: steady state not held, expected alert already active ...
+        reason: String,
+    },
+    /// The fault's targets are resolved and its inverse is durable.
+    FaultPlanned {
+        /// Name of the fault.
+        fault: String,
+        /// What will be done.
+        action: FaultAction,
+        /// Objects it touches, `deployment/postgres`, `pod/api-7d4…`.
+        targets: Vec<String>,
+        /// What undoes it, for people.
+        inverse: String,
+    },
+    /// The API calls were accepted.
+    FaultApplied {
+        /// Name of the fault.
+        fault: String,
+        /// When the first call was sent.
+        sent_at: Timestamp,
+    },
+    /// The API calls failed, or part of them.
+    FaultApplyFailed {
+        /// Name of the fault.
+        fault: String,
+        /// Why.
+        error: String,
+    },
+    /// The world shows the fault.
+    FaultEffectObserved {
+        /// Name of the fault.
+        fault: String,
+        /// When the effect was seen: start of every detection deadline.
+        effect_at: Timestamp,
+        /// What was seen.
+        detail: String,
+    },
+    /// The effect was not seen in time. The run proves nothing about this fault.
+    FaultEffectMissing {
+        /// Name of the fault.
+        fault: String,
+        /// What was seen instead.
+        detail: String,
+    },
+    /// The inverse is being applied.
+    FaultRevertStarted {
+        /// Name of the fault.
+        fault: String,
+        /// When the first call was sent: start of recovery deadlines.
+        sent_at: Timestamp,
+    },
+    /// The world is as in the snapshot again.
+    FaultRevertVerified {
+        /// Name of the fault.
+        fault: String,
+        /// When that was seen: start of `resolved` deadlines.
+        effect_at: Timestamp,
+        /// What was seen.
+        detail: String,
+    },
+    /// The inverse could not be applied or the world did not come back: something is left.
+    FaultRevertFailed {
+        /// Name of the fault.
+        fault: String,
+        /// What is left and why.
+        error: String,
+    },
+    /// A probe's setup is done (or failed).
+    ProbeSetUp {
+        /// Probe.
+        probe: String,
+        /// Did every step answer as expected?
+        ok: bool,
+        /// What was seen.
+        detail: String,
+    },
+    /// A probe's step was answered, or not.
+    ProbeAnswered {
+        /// Probe.
+        probe: String,
+        /// Step.
+        step: String,
+        /// Number of the round, from 0.
+        round: u64,
+        /// When the request was sent.
+        sent_at: Timestamp,
+        /// Time to the complete answer (or to giving up), in microseconds.
+        latency_us: u64,
+        /// Status code, if there was an answer.
+        status: Option<u16>,
+        /// First 512 bytes of the body.
+        body: String,
+        /// Why there was no answer.
+        error: Option<String>,
+        /// Is it the answer of a healthy system ([`crate::HttpStep::status`])?
+        healthy: bool,
+    },
+    /// Replicas of a workload changed.
+    WorkloadObserved(ObservedWorkload),
+    /// A pod changed in a way people care about: phase, readiness, restarts.
+    PodObserved {
+        /// Name.
+        pod: String,
+        /// As `kubectl get pods` would show it in STATUS.
+        status: String,
+        /// Ready condition.
+        ready: bool,
+        /// Sum over containers.
+        restarts: i32,
+        /// Deleted for good.
+        gone: bool,
+    },
+    /// An alert was seen in a new state by polling: for live views only, verdicts use [`EventKind::AlertHistoryRead`].
+    AlertSeen {
+        /// All labels, with `alertname`.
+        labels: Labels,
+        /// `pending`, `firing` or `inactive`.
+        state: String,
+    },
+    /// A notification of Alertmanager arrived at the receiver.
+    NotificationReceived(Notification),
+    /// What Prometheus recorded about alerts, by remote read with stale markers.
+    AlertHistoryRead {
+        /// Start of the window.
+        from: Timestamp,
+        /// End of the window.
+        to: Timestamp,
+        /// Every `ALERTS` series in the window.
+        series: Vec<AlertSeries>,
+        /// SHA-256 over the decoded samples, hexadecimal.
+        sha256: String,
+    },
+    /// The evidence could not be read.
+    AlertHistoryMissing {
+        /// Why.
+        error: String,
+    },
+    /// Are the inputs of an alert's expression there at the time it resolved? (Resolved must not mean "no data".)
+    AlertInputsChecked {
+        /// Alert name.
+        alert: String,
+        /// When the alert resolved.
+        at: Timestamp,
+        /// Are there at least as many series for each selector as before the fault?
+        present: bool,
+        /// Selectors and counts.
+        detail: String,
+    },
+    /// Alertmanager holds an expected alert back.
+    AlertSuppressed {
+        /// Its labels.
+        labels: Labels,
+        /// Silences and inhibiting alerts.
+        by: String,
+    },
+    /// Values of a PromQL expectation over its window.
+    PromqlRead {
+        /// Expectation's id.
+        expectation: String,
+        /// Values per evaluation; empty if nothing was returned at that time.
+        samples: Vec<Sample>,
+        /// Why there are none.
+        error: Option<String>,
+    },
+    /// An observer lost its source; it goes on trying.
+    ObserverFailed {
+        /// Which.
+        observer: String,
+        /// Why.
+        error: String,
+    },
+    /// The observer has its source back.
+    ObserverRecovered {
+        /// Which.
+        observer: String,
+    },
+    /// The run is being cancelled; faults are reverted.
+    RunCancelled {
+        /// Why.
+        reason: CancelReason,
+    },
+    /// Something for people.
+    Note {
+        /// The text.
+        text: String,
+    },
+    /// Last event of a complete log.
+    RunFinished {
+        /// Time that the scenario itself demanded: faults and deadlines that were waited for.
+        demanded: Millis,
+        /// Time from nothing to a ready system, where the harness brought it up; else zero.
+        bring_up: Millis,
+    },
+}
+
+/// What the run was pointed at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunTarget {
+    /// Kubeconfig context.
+    pub context: String,
+    /// API server's URL.
+    pub server: String,
+    /// Kubernetes version.
+    pub kubernetes: String,
+    /// Prometheus version.
+    pub prometheus: String,
+    /// Alertmanager version.
+    pub alertmanager: String,
+}
+
+/// How fast an alert can be seen, from the loaded configuration (scrape interval S, evaluation interval E, `for`, grouping).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectionBound {
+    /// Expectation's id.
+    pub expectation: String,
+    /// Earliest possible time after the effect.
+    pub earliest: Millis,
+    /// Latest time at which a healthy pipeline has it, metric lag and the fill of range windows not counted.
+    pub worst: Millis,
+    /// The terms, for people: `scrape 1s + evaluation 1s + for 10s`.
+    pub terms: String,
+}
+
+/// Phases of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Bring up or connect, prove readiness.
+    Prepare,
+    /// Steady state holds, baseline is taken.
+    Baseline,
+    /// Faults are on.
+    Fault,
+    /// Faults are being reverted.
+    Heal,
+    /// Waiting for recovery and resolution.
+    Recovery,
+    /// Evidence is read.
+    Verdict,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.pad(match self {
+            Self::Prepare => "prepare",
+            Self::Baseline => "baseline",
+            Self::Fault => "fault",
+            Self::Heal => "heal",
+            Self::Recovery => "recovery",
+            Self::Verdict => "verdict",
+        })
+    }
+}
+
+/// Prometheus' own state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PrometheusHealth {
+    /// `process_start_time_seconds`.
+    pub started_at: Timestamp,
+    /// `prometheus_config_last_reload_success_timestamp_seconds`.
+    pub config_loaded_at: Timestamp,
+    /// `prometheus_rule_group_iterations_missed_total`, all groups.
+    pub iterations_missed: u64,
+    /// `prometheus_rule_evaluation_failures_total`, all groups.
+    pub evaluation_failures: u64,
+    /// `prometheus_notifications_dropped_total`.
+    pub notifications_dropped: u64,
+    /// `prometheus_notifications_errors_total`, all Alertmanagers.
+    pub notification_errors: u64,
+    /// Rules whose health is not `ok`, with their error.
+    pub sick_rules: Vec<String>,
+}
+
+/// Alertmanager's own state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AlertmanagerHealth {
+    /// `process_start_time_seconds`.
+    pub started_at: Timestamp,
+    /// `alertmanager_config_last_reload_success_timestamp_seconds`.
+    pub config_loaded_at: Timestamp,
+    /// `alertmanager_notifications_failed_total`, webhook integration.
+    pub notifications_failed: u64,
+}
+
+/// An alert that was active at the end of the baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaselineAlert {
+    /// All labels, with `alertname`.
+    pub labels: Labels,
+    /// `pending` or `firing`.
+    pub state: String,
+}
+
+/// Replica counts of a workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObservedWorkload {
+    /// The workload.
+    pub workload: WorkloadRef,
+    /// When the watch delivered it.
+    pub seen_at: Timestamp,
+    /// `spec.replicas`.
+    pub desired: i32,
+    /// `status.readyReplicas`.
+    pub ready: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+}
+
+/// A notification as it arrived at the receiver.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// Receiver's name in Alertmanager's configuration.
+    pub receiver: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// `firing` or `resolved`.
+    pub status: String,
+    /// Its alerts.
+    pub alerts: Vec<NotifiedAlert>,
+}
+
+/// One alert of a notification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NotifiedAlert {
+    /// `firing` or `resolved`.
+    pub status: String,
+    /// All labels, with `alertname` and external labels.
+    pub labels: Labels,
+    /// `startsAt`.
+    pub starts_at: Timestamp,
+    /// `endsAt`; absent while firing.
+    pub ends_at: Option<Timestamp>,
+    /// Alertmanager's fingerprint of the labels.
+    pub fingerprint: String,
+}
+
+/// One `ALERTS` series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertSeries {
+    /// Labels without `__name__` and `alertstate`.
+    pub labels: Labels,
+    /// `pending` or `firing`.
+    pub state: String,
+    /// Maximal runs of samples, in order of time.
+    pub intervals: Vec<AlertInterval>,
+}
+
+/// A maximal run of samples of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertInterval {
+    /// First sample.
+    pub from: Timestamp,
+    /// Last sample that is not a stale marker.
+    pub last: Timestamp,
+    /// How it ended.
+    pub end: IntervalEnd,
+}
+
+/// How a run of samples ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntervalEnd {
+    /// With a stale marker at this time: the alert left the state at that evaluation.
+    Stale(Timestamp),
+    /// Goes on at the end of the window.
+    Open,
+    /// Samples stopped without a marker: end unknown (crash, rule error).
+    Unknown,
+}
+
+/// Value of a query at one evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Evaluation time.
+    pub at: Timestamp,
+    /// One value per series. `NaN` and infinities are written as text.
+    #[serde(with = "finite_or_text")]
+    pub values: Vec<f64>,
+}
+
+/// Why a run was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// SIGINT or SIGTERM.
+    Signal(String),
+    /// The harness itself failed.
+    Internal(String),
+    /// An interrupted run was rolled back by `harness recover`.
+    Recovered,
+}
+
+mod finite_or_text {
+    //! JSON has no NaN or infinity: written as text, as Prometheus' API does.
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Number(f64),
+        Text(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| match value.is_finite() {
+            true => Value::Number(*value),
+            false => Value::Text(value.to_string()),
+        }))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        let values = Vec::<Value>::deserialize(deserializer)?;
+        let read = |value| match value {
+            Value::Number(number) => Ok(number),
+            Value::Text(text) => {
+                text.parse().map_err(|_| D::Error::custom(format!("not a number: {text:?}")))
+            }
+        };
+        values.into_iter().map(read).collect()
+    }
+}

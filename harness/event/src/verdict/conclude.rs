@@ -1,0 +1,164 @@
+//! From facts to the verdict.
+
+use super::{
+    alerts,
+    alerts::Judged,
+    facts::Facts,
+    http, monitoring,
+    outcome::{Check, CheckOutcome, Detection, Outcome, Verdict},
+    promql, recovery, unexpected, workload,
+};
+use crate::{CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode};
+
+impl Verdict {
+    /// Judges a run by its log. A pure function: the same log always gives the same verdict.
+    pub fn of(events: &[Event]) -> Self {
+        let facts = Facts::collect(events);
+        let Some(plan) = facts.plan else {
+            let reasons = vec!["the log does not say what the run set out to do".to_owned()];
+            return Self {
+                outcome: Outcome::Inconclusive,
+                reasons,
+                checks: vec![],
+                detections: vec![],
+                left_behind: vec![],
+            };
+        };
+        let checks: Vec<_> =
+            plan.expectations.iter().map(|expectation| check(&facts, plan, expectation)).collect();
+        let left_behind = left_behind(&facts);
+        let (outcome, reasons) = outcome(&facts, &checks, &left_behind);
+        Self { outcome, reasons, checks, detections: detections(&facts, plan), left_behind }
+    }
+}
+
+fn check(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Check {
+    let (outcome, reason, measured) = judge(facts, plan, expectation);
+    let Expectation { id, title, line, .. } = expectation.clone();
+    Check { id, title, line, outcome, reason, measured, deadline: deadline(&expectation.kind) }
+}
+
+fn judge(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Judged {
+    let fault = expectation.fault.as_str();
+    match &expectation.kind {
+        ExpectationKind::Alert(alert) => alerts::judge(facts, fault, alert),
+        ExpectationKind::NoUnexpectedAlert => unexpected::judge(facts, plan),
+        ExpectationKind::Http(expected) => http::judge(facts, fault, expected),
+        ExpectationKind::Promql(expected) => promql::judge(facts, expectation, expected),
+        ExpectationKind::Workload(expected) => workload::judge(facts, fault, expected),
+        ExpectationKind::Recovery { within } => recovery::judge(facts, plan, fault, *within),
+    }
+}
+
+fn deadline(kind: &ExpectationKind) -> Option<Millis> {
+    match kind {
+        ExpectationKind::Alert(alert) => Some(alert.within),
+        ExpectationKind::Http(expected) => (expected.within != Millis(0)).then_some(expected.within),
+        ExpectationKind::Promql(expected) => match expected.mode {
+            PromqlMode::Within(limit) | PromqlMode::Until(limit) => Some(limit),
+            PromqlMode::Stays(_) => None,
+        },
+        ExpectationKind::Workload(expected) => Some(expected.within),
+        ExpectationKind::Recovery { within } => Some(*within),
+        ExpectationKind::NoUnexpectedAlert => None,
+    }
+}
+
+/// One line per expected alert, whatever number of states is expected of it.
+fn detections(facts: &Facts<'_>, plan: &Plan) -> Vec<Detection> {
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for expectation in &plan.expectations {
+        let ExpectationKind::Alert(alert) = &expectation.kind else { continue };
+        let key = (&expectation.fault, &alert.alert, &alert.labels);
+        if !seen.contains(&key) {
+            seen.push(key);
+            // The receiver is named only by the delivered expectation, and the way to it is part of the picture.
+            let same = |other: &&Expectation| match &other.kind {
+                ExpectationKind::Alert(other) => {
+                    other.alert == alert.alert && other.labels == alert.labels && other.receiver.is_some()
+                }
+                _ => false,
+            };
+            let with_receiver =
+                plan.expectations.iter().filter(|other| other.fault == expectation.fault).find(same);
+            let chosen = match with_receiver.map(|other| &other.kind) {
+                Some(ExpectationKind::Alert(other)) => other,
+                _ => alert,
+            };
+            found.extend(alerts::detection(facts, &expectation.fault, chosen));
+        }
+    }
+    found
+}
+
+/// Faults that may still be on.
+fn left_behind(facts: &Facts<'_>) -> Vec<String> {
+    let touched = facts.faults.iter().filter(|(_, fault)| fault.planned && fault.reverted.is_none());
+    touched
+        .map(|(name, fault)| match &fault.revert_error {
+            Some(error) => format!("{name}: {error}"),
+            None => format!("{name}: not reverted"),
+        })
+        .collect()
+}
+
+fn outcome(facts: &Facts<'_>, checks: &[Check], left_behind: &[String]) -> (Outcome, Vec<String>) {
+    if !left_behind.is_empty() {
+        return (Outcome::RollbackIncomplete, left_behind.to_vec());
+    }
+    match facts.cancelled {
+        Some(CancelReason::Signal(signal)) => {
+            return (Outcome::Aborted, vec![format!("cancelled by {signal}; everything is rolled back")]);
+        }
+        Some(CancelReason::Internal(error)) => {
+            return (Outcome::Inconclusive, vec![format!("the harness itself failed: {error}")]);
+        }
+        Some(CancelReason::Recovered) => {
+            return (
+                Outcome::Aborted,
+                vec!["the run was interrupted, and rolled back afterwards".to_owned()],
+            );
+        }
+        None => {}
+    }
+    if !facts.refused.is_empty() {
+        return (Outcome::Refused, facts.refused.iter().map(|problem| (*problem).to_owned()).collect());
+    }
+    if let Some((component, reason)) = facts.not_ready {
+        return (Outcome::NotReady, vec![format!("{component}: {reason}")]);
+    }
+    judged_outcome(facts, checks)
+}
+
+fn judged_outcome(facts: &Facts<'_>, checks: &[Check]) -> (Outcome, Vec<String>) {
+    let mut reasons: Vec<String> =
+        facts.skipped.iter().map(|reason| format!("no fault was injected: {reason}")).collect();
+    if !facts.finished {
+        reasons.push("the run did not finish".to_owned());
+    }
+    for (name, fault) in &facts.faults {
+        reasons.extend(
+            fault.apply_error.iter().map(|error| format!("fault {name:?} could not be applied: {error}")),
+        );
+        reasons.extend(
+            fault
+                .effect_missing
+                .iter()
+                .map(|detail| format!("the effect of fault {name:?} was not seen: {detail}")),
+        );
+    }
+    if facts.skipped.is_none() {
+        reasons.extend(monitoring::prometheus_disturbances(facts));
+    }
+    if checks.is_empty() {
+        reasons.push("nothing was checked".to_owned());
+    }
+    if checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
+        return (Outcome::Failed, reasons);
+    }
+    let all_passed = checks.iter().all(|check| check.outcome == CheckOutcome::Passed);
+    // Every reason so far is one for not trusting the checks, so none may be left beside a pass.
+    let outcome = if all_passed && reasons.is_empty() { Outcome::Passed } else { Outcome::Inconclusive };
+    (outcome, reasons)
+}

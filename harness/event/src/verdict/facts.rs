@@ -1,0 +1,255 @@
+//! The events of a run, sorted for judging.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, Event, EventKind, Labels, Millis,
+    Notification, ObservedWorkload, Phase, Plan, PrometheusHealth, Sample, Timestamp,
+};
+
+/// What happened to one fault.
+#[derive(Debug, Default)]
+pub(super) struct FaultFacts {
+    pub(super) planned: bool,
+    /// An API call may have changed the world: anything after `FaultPlanned` counts, since a crash may hide the answer.
+    pub(super) applied_at: Option<Timestamp>,
+    pub(super) apply_error: Option<String>,
+    pub(super) effect: Option<(Timestamp, String)>,
+    pub(super) effect_missing: Option<String>,
+    pub(super) revert_sent: Option<Timestamp>,
+    pub(super) reverted: Option<(Timestamp, String)>,
+    pub(super) revert_error: Option<String>,
+}
+
+/// An answer of a probe.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) probe: &'a str,
+    pub(super) step: &'a str,
+    pub(super) sent_at: Timestamp,
+    pub(super) latency: Millis,
+    pub(super) status: Option<u16>,
+    pub(super) body: &'a str,
+    pub(super) error: Option<&'a str>,
+}
+
+impl Answer<'_> {
+    pub(super) fn done_at(&self) -> Timestamp {
+        self.sent_at + self.latency
+    }
+
+    /// What was answered, for people.
+    pub(super) fn describe(&self) -> String {
+        match (self.status, self.error) {
+            (Some(status), _) => format!("{status} {:?}", shorten(self.body)),
+            (None, Some(error)) => format!("no answer ({error})"),
+            (None, None) => "no answer".to_owned(),
+        }
+    }
+}
+
+/// The first line of a body, at most 80 characters.
+fn shorten(body: &str) -> String {
+    body.lines().next().unwrap_or("").chars().take(80).collect()
+}
+
+/// One look at the monitoring system.
+#[derive(Debug)]
+pub(super) struct Observed<'a> {
+    pub(super) prometheus: Option<&'a PrometheusHealth>,
+    pub(super) alertmanager: Option<&'a AlertmanagerHealth>,
+    pub(super) errors: &'a [String],
+}
+
+/// One check of the steady state.
+#[derive(Debug)]
+pub(super) struct Steady<'a> {
+    pub(super) check: &'a str,
+    pub(super) asked_at: Timestamp,
+    pub(super) ok: bool,
+    pub(super) detail: &'a str,
+}
+
+/// What Prometheus recorded about alerts.
+#[derive(Debug)]
+pub(super) struct History<'a> {
+    pub(super) to: Timestamp,
+    pub(super) series: &'a [AlertSeries],
+}
+
+/// Everything that a verdict looks at.
+#[derive(Debug, Default)]
+pub(super) struct Facts<'a> {
+    pub(super) plan: Option<&'a Plan>,
+    pub(super) refused: Vec<&'a str>,
+    pub(super) not_ready: Option<(&'a str, &'a str)>,
+    pub(super) skipped: Option<&'a str>,
+    pub(super) cancelled: Option<&'a CancelReason>,
+    pub(super) finished: bool,
+    /// Offset of Prometheus' clock against ours, and how wrong that may be.
+    pub(super) clock: Option<(Millis, Millis)>,
+    pub(super) baseline: Option<&'a [BaselineAlert]>,
+    pub(super) faults: BTreeMap<&'a str, FaultFacts>,
+    pub(super) answers: Vec<Answer<'a>>,
+    pub(super) workloads: Vec<&'a ObservedWorkload>,
+    pub(super) steady: Vec<Steady<'a>>,
+    pub(super) observed: Vec<Observed<'a>>,
+    pub(super) history: Option<History<'a>>,
+    pub(super) history_error: Option<&'a str>,
+    pub(super) notifications: Vec<&'a Notification>,
+    pub(super) receiver_gap: Option<&'a str>,
+    pub(super) receiver_loss: Option<&'a str>,
+    pub(super) inputs: BTreeMap<&'a str, (bool, &'a str)>,
+    pub(super) suppressed: Vec<(&'a Labels, &'a str)>,
+    pub(super) promql: BTreeMap<&'a str, (&'a [Sample], Option<&'a str>)>,
+    /// Time of the last event before the verdict phase: the end of everything that was watched.
+    pub(super) ended_at: Option<Timestamp>,
+}
+
+impl EventKind {
+    /// Name of the observer that follows the alert receiver. While it fails, delivery is unknowable.
+    pub const RECEIVER_OBSERVER: &str = "alert-receiver";
+    /// Name under which a restart of the receiver is reported: what it held is lost, so this never recovers.
+    pub const RECEIVER_RESTARTED: &str = "alert-receiver restarted";
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn collect(events: &'a [Event]) -> Self {
+        let mut facts = Self::default();
+        let mut in_verdict = false;
+        for event in events {
+            in_verdict |= matches!(event.kind, EventKind::PhaseStarted { phase: Phase::Verdict });
+            if !in_verdict {
+                facts.ended_at = Some(event.at);
+            }
+            facts.add(event);
+        }
+        facts
+    }
+
+    fn add(&mut self, event: &'a Event) {
+        match &event.kind {
+            EventKind::RunStarted { plan, .. } => self.plan = Some(plan),
+            EventKind::RunRefused { problems } => self.refused.extend(problems.iter().map(String::as_str)),
+            EventKind::NotReady { component, reason } => self.not_ready = Some((component, reason)),
+            EventKind::InjectionSkipped { reason } => self.skipped = Some(reason),
+            EventKind::RunCancelled { reason } => self.cancelled = Some(reason),
+            EventKind::RunFinished { .. } => self.finished = true,
+            EventKind::ClockMeasured { offset, bound } => self.clock = Some((*offset, *bound)),
+            EventKind::BaselineTaken { alerts } => self.baseline = Some(alerts),
+            EventKind::SteadyStateChecked { check, asked_at, ok, detail } => {
+                self.steady.push(Steady { check, asked_at: *asked_at, ok: *ok, detail });
+            }
+            EventKind::MonitoringObserved { prometheus, alertmanager, errors } => {
+                self.observed.push(Observed {
+                    prometheus: prometheus.as_ref(),
+                    alertmanager: alertmanager.as_ref(),
+                    errors,
+                });
+            }
+            EventKind::ProbeAnswered { probe, step, sent_at, latency_us, status, body, error, .. } => {
+                let latency = Millis(i64::try_from(latency_us.div_ceil(1000)).unwrap_or(i64::MAX));
+                let error = error.as_deref();
+                self.answers.push(Answer {
+                    probe,
+                    step,
+                    sent_at: *sent_at,
+                    latency,
+                    status: *status,
+                    body,
+                    error,
+                });
+            }
+            EventKind::WorkloadObserved(observed) => self.workloads.push(observed),
+            EventKind::NotificationReceived(notification) => self.notifications.push(notification),
+            EventKind::AlertHistoryRead { to, series, .. } => {
+                self.history = Some(History { to: *to, series })
+            }
+            EventKind::AlertHistoryMissing { error } => self.history_error = Some(error),
+            EventKind::AlertInputsChecked { alert, present, detail, .. } => {
+                self.inputs.insert(alert, (*present, detail));
+            }
+            EventKind::AlertSuppressed { labels, by } => self.suppressed.push((labels, by)),
+            EventKind::PromqlRead { expectation, samples, error } => {
+                self.promql.insert(expectation, (samples, error.as_deref()));
+            }
+            EventKind::ObserverFailed { observer, error } if observer == EventKind::RECEIVER_OBSERVER => {
+                self.receiver_gap = Some(error);
+            }
+            EventKind::ObserverRecovered { observer } if observer == EventKind::RECEIVER_OBSERVER => {
+                self.receiver_gap = None
+            }
+            EventKind::ObserverFailed { observer, error } if observer == EventKind::RECEIVER_RESTARTED => {
+                self.receiver_loss = Some(error);
+            }
+            _ => self.add_fault(event),
+        }
+    }
+
+    fn add_fault(&mut self, event: &'a Event) {
+        let Some(name) = fault_of(&event.kind) else { return };
+        let fault = self.faults.entry(name).or_default();
+        match &event.kind {
+            EventKind::FaultPlanned { .. } => fault.planned = true,
+            EventKind::FaultApplied { sent_at, .. } => fault.applied_at = Some(*sent_at),
+            EventKind::FaultApplyFailed { error, .. } => fault.apply_error = Some(error.clone()),
+            EventKind::FaultEffectObserved { effect_at, detail, .. } => {
+                fault.effect = Some((*effect_at, detail.clone()))
+            }
+            EventKind::FaultEffectMissing { detail, .. } => fault.effect_missing = Some(detail.clone()),
+            EventKind::FaultRevertStarted { sent_at, .. } => fault.revert_sent = Some(*sent_at),
+            EventKind::FaultRevertVerified { effect_at, detail, .. } => {
+                fault.reverted = Some((*effect_at, detail.clone()));
+                fault.revert_error = None;
+            }
+            EventKind::FaultRevertFailed { error, .. } => fault.revert_error = Some(error.clone()),
+            _ => {}
+        }
+    }
+
+    /// Prometheus' time as ours.
+    pub(super) fn corrected(&self, theirs: Timestamp) -> Timestamp {
+        theirs - self.clock.map_or(Millis(0), |(offset, _)| offset)
+    }
+
+    /// How far two clocks' times may be apart without meaning anything.
+    pub(super) fn clock_bound(&self) -> Millis {
+        self.clock.map_or(Millis(0), |(_, bound)| bound)
+    }
+
+    /// When the first fault was sent: alerts that were active before are none of its doing.
+    pub(super) fn first_applied(&self) -> Option<Timestamp> {
+        self.faults.values().filter_map(|fault| fault.applied_at).min()
+    }
+
+    /// Why nothing that depends on this fault's effect can be judged.
+    pub(super) fn effect(&self, fault: &str) -> Result<(&FaultFacts, Timestamp), String> {
+        if let Some(reason) = self.skipped {
+            return Err(format!("no fault was injected: {reason}"));
+        }
+        let unseen = || format!("fault {fault:?} was not injected");
+        let facts = self.faults.get(fault).ok_or_else(unseen)?;
+        if let Some(error) = &facts.apply_error {
+            return Err(format!("fault {fault:?} could not be applied: {error}"));
+        }
+        match (&facts.effect, &facts.effect_missing) {
+            (Some((at, _)), _) => Ok((facts, *at)),
+            (None, Some(detail)) => Err(format!("the effect of fault {fault:?} was not seen: {detail}")),
+            (None, None) => Err(unseen()),
+        }
+    }
+}
+
+fn fault_of(kind: &EventKind) -> Option<&str> {
+    match kind {
+        EventKind::FaultPlanned { fault, .. }
+        | EventKind::FaultApplied { fault, .. }
+        | EventKind::FaultApplyFailed { fault, .. }
+        | EventKind::FaultEffectObserved { fault, .. }
+        | EventKind::FaultEffectMissing { fault, .. }
+        | EventKind::FaultRevertStarted { fault, .. }
+        | EventKind::FaultRevertVerified { fault, .. }
+        | EventKind::FaultRevertFailed { fault, .. } => Some(fault),
+        _ => None,
+    }
+}

@@ -1,0 +1,27 @@
+//! What a run proved: a pure fold of its events.
+//!
+//! Three values, fail-closed. A check passes only on positive evidence from the source itself; missing evidence, disturbed
+//! monitoring and unproven faults make it inconclusive with the reason. The rules are those of alerting itself:
+//!
+//! - pending, firing and resolved times are sample times of `ALERTS` (a stale marker is the end), never polling times;
+//! - delivered is the receiver's own receive time;
+//! - deadlines count from the time at which the fault's effect (or its removal's) was seen;
+//! - the uncertainty between the clocks is taken off on both sides: what lies inside it is inconclusive;
+//! - "resolved" counts only while the data is still there and the service is healthy.
+
+mod alerts;
+mod conclude;
+mod facts;
+mod http;
+mod monitoring;
+mod outcome;
+mod promql;
+mod recovery;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+#[cfg(test)]
+mod tests;
+mod unexpected;
+mod workload;
+
+pub use outcome::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};
