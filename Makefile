@@ -1,0 +1,82 @@
+# Short names for the commands that people and CI run. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+SCENARIO ?= scenarios/db-failure.toml
+# Runs of db-failure in `make campaign`.
+RUNS ?= 20
+
+# nextest runs tests in parallel processes; without it cargo test does the same tests, slower.
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools: ## Unpack the programs that are missing (Prometheus, PostgreSQL, ...) into a cache; installs nothing
+	@echo "==> programs that the embedded cluster runs"
+	@scripts/tools.sh
+
+.PHONY: build
+build: ## Build the harness and the demo system
+	$(CARGO) build --locked -p harness -p services
+
+.PHONY: demo
+demo: tools build ## A database dies under a real system: run scenarios/db-failure.toml and show the verdict
+	@echo
+	@echo '==> $(CARGO) run -p harness -- run $(SCENARIO)'
+	@$(CARGO) run --locked -q -p harness -- run $(SCENARIO)
+
+.PHONY: test
+test: test-tools rules test-unit e2e ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
+
+# The browser test needs root to install chromium; without it that one test is skipped and says so.
+.PHONY: test-tools
+test-tools:
+	@echo "==> programs"
+	@scripts/tools.sh --browser
+
+.PHONY: rules
+rules: ## Check the alert rules, their unit tests, the alert routing
+	@scripts/check-rules.sh
+
+.PHONY: test-unit
+test-unit: build ## The Rust tests of the workspace
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --no-fail-fast
+	$(CARGO) test --locked --workspace --doc
+else
+	$(CARGO) test --locked --workspace --no-fail-fast
+endif
+
+.PHONY: e2e
+e2e: build ## Run every scenario on the embedded cluster
+	@scripts/e2e.sh
+
+.PHONY: campaign
+campaign: tools build ## The long repetitions: RUNS=20 times db-failure, and the tests marked as ignored
+	@scripts/campaign.sh $(RUNS)
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --no-fail-fast --run-ignored only
+else
+	$(CARGO) test --locked --workspace --no-fail-fast -- --ignored
+endif
+
+.PHONY: lint
+lint: ## Format, clippy, and shellcheck and cargo-deny where they are installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then \
+		echo 'shellcheck scripts/*.sh .ci/run'; shellcheck -x scripts/*.sh .ci/run; \
+	else echo 'shellcheck is not installed: scripts not checked'; fi
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo '$(CARGO) deny check'; $(CARGO) deny --locked check; \
+	else echo 'cargo-deny is not installed: deny.toml not checked'; fi
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	$(CARGO) fmt --all
