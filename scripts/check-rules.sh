@@ -62,10 +62,10 @@ records_with_a_test() {
 nothing_left() {
 	local left
 	left="$(comm -23 <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"
-	[ -z "$left" ] || {
-		printf 'no unit test for: %s\n' $left
+	if [ -n "$left" ]; then
+		printf 'no unit test for:\n%s\n' "$left"
 		return 1
-	}
+	fi
 }
 
 # The kustomization must hand all rule files to the cluster.

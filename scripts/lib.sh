@@ -37,6 +37,18 @@ find_program() {
 	return 1
 }
 
+# find_library NAME: prints the path of a shared library of the machine or the tools cache.
+find_library() {
+	local path
+	for path in /usr/lib/*-linux-gnu*/"$1" "$(tools_dir)"/usr/lib/*-linux-gnu*/"$1"; do
+		if [ -e "$path" ]; then
+			printf '%s\n' "$path"
+			return 0
+		fi
+	done
+	return 1
+}
+
 # run_program PATH ARG...: runs it; a program from the tools cache gets the cache's shared libraries.
 run_program() {
 	local program="$1" tools libraries

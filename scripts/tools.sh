@@ -36,7 +36,7 @@ HELP
 
 # What is looked for: "names that it may have (Debian's first) | Debian package | what it is for".
 # postgresql is the metapackage; it is resolved to the distribution's postgresql-NN further down.
-# A name that ends in .so is a library in the cache's (or the machine's) library directories.
+# A name that ends in .so is a shared library.
 programs=(
 	"prometheus|prometheus|collects metrics, evaluates alert rules"
 	"promtool|prometheus|checks and tests the alert rules"
@@ -45,6 +45,7 @@ programs=(
 	"prometheus-postgres-exporter postgres_exporter|prometheus-postgres-exporter|metrics of PostgreSQL"
 	"postgres|postgresql|database server"
 	"initdb|postgresql|makes a new database directory"
+	"libnss_wrapper.so|libnss-wrapper|lets initdb run as a user id that has no name on this machine"
 	"redis-server|redis-server|cache of the demo system"
 )
 
@@ -88,7 +89,13 @@ survey() {
 	for entry in "${programs[@]}"; do
 		IFS='|' read -r names package purpose <<<"$entry"
 		# shellcheck disable=SC2086 # the names are separate words
-		if path="$(find_program $names)"; then
+		if [[ "$names" == *.so ]]; then
+			if path="$(find_library "$names")"; then
+				printf '  %-30s %-10s %s\n' "$names" there "$path"
+				continue
+			fi
+			printf '  %-30s %-10s %s\n' "$names" missing "$purpose (package $package)"
+		elif path="$(find_program $names)"; then
 			if version="$(version_of "$path")"; then
 				printf '  %-30s %-10s %s\n' "${names%% *}" "$version" "$path"
 				continue
@@ -204,7 +211,21 @@ unpack() {
 	for file in "$work"/debs/*.deb; do
 		dpkg-deb -x "$file" "$work/tree"
 	done
+	merge_usr "$work/tree"
 	place "$work/tree"
+}
+
+# merge_usr TREE: some packages still ship /lib and /bin, which on a machine are links into /usr. Merging them
+# here leaves one directory of libraries to look into.
+merge_usr() {
+	local directory
+	for directory in bin sbin lib lib64; do
+		if [ -d "$1/$directory" ]; then
+			mkdir -p "$1/usr/$directory"
+			cp -al "$1/$directory/." "$1/usr/$directory/"
+			rm -rf "${1:?}/$directory"
+		fi
+	done
 }
 
 # place TREE: a new cache appears in one rename. An existing one grows file by file, each in one rename,
@@ -226,8 +247,9 @@ place() {
 }
 
 get_missing() {
-	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+	if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
 		die "this is not a Debian system (no apt-get): install ${missing_packages[*]} your own way, or put the programs on PATH"
+	fi
 	mkdir -p "$cache" 2>/dev/null || die "can't create $cache; set SRE_HARNESS_TOOLS to a directory of yours"
 
 	exec 9>"$cache/.lock"
