@@ -1,0 +1,23 @@
+//! The API server: the Kubernetes API over the [`crate::store`].
+//!
+//! A request runs through [`request::Route`] (what the path means), [`negotiate`] (which form the answer takes), one of the
+//! `verbs`, and for writes through `schema` (decode, defaults, validation) into the store. The same router serves the TLS
+//! listener and, without a socket, `kube::Client::new(server.router(), "default")`.
+
+pub mod negotiate;
+pub mod request;
+pub mod resources;
+pub mod router;
+pub mod status;
+
+mod discovery;
+mod events_v1;
+mod patch;
+mod respond;
+mod schema;
+mod selectors;
+mod table;
+mod verbs;
+mod watch;
+
+pub use router::{ApiServer, ApiServerConfig};

@@ -1,0 +1,4 @@
+//! The patch formats.
+
+pub mod json;
+pub mod merge;

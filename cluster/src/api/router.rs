@@ -1,0 +1,118 @@
+//! The server's state and the dispatch of requests.
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::Method;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    discovery,
+    request::{Call, Query, Route, Target},
+    resources::{self, Subresource},
+    status::ApiError,
+    verbs,
+};
+use crate::{net::Addresses, store::Store};
+
+/// What an API server needs.
+#[derive(Debug)]
+pub struct ApiServerConfig {
+    /// Gives Services their ClusterIP and says which addresses the proxy subresources may reach.
+    pub addresses: Addresses,
+    /// Directory of the container logs, `<namespace>_<pod>_<uid>/<container>/<restartCount>.log`.
+    pub logs: PathBuf,
+    /// Ends open watches and log streams.
+    pub shutdown: CancellationToken,
+}
+
+/// The API server. Cheap to clone; clones share the state.
+#[derive(Clone, Debug)]
+pub struct ApiServer {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    config: ApiServerConfig,
+}
+
+impl ApiServer {
+    /// A server with the namespaces that every cluster has.
+    pub fn new(config: ApiServerConfig) -> Self {
+        let store = Store::new(resources::collection_specs());
+        let server = Self { inner: Arc::new(Inner { store, config }) };
+        verbs::create::system_namespaces(&server);
+        server
+    }
+
+    /// The HTTP service, without authentication.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(serve).with_state(self.clone())
+    }
+
+    /// The objects.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The cluster's addresses.
+    pub fn addresses(&self) -> &Addresses {
+        &self.inner.config.addresses
+    }
+
+    /// Directory of the container logs.
+    pub fn logs(&self) -> &std::path::Path {
+        &self.inner.config.logs
+    }
+
+    /// Cancelled when open streams must end.
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.inner.config.shutdown.clone()
+    }
+}
+
+async fn serve(State(server): State<ApiServer>, request: Request) -> Response {
+    handle(&server, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiError> {
+    let route = Route::parse(request.uri().path())?;
+    let Route::Target(target) = route else {
+        return discovery::serve(&route, &request);
+    };
+    let (parts, body) = request.into_parts();
+    let query = Query::of(&parts.uri);
+    let call = Call { method: parts.method, target: *target, query, headers: parts.headers };
+    let Target { resource, name, subresource, .. } = &call.target;
+    let Some(subresource) = subresource else {
+        return match (call.method.clone(), name.is_some()) {
+            (Method::GET, false) => verbs::list::list(server, &call).await,
+            (Method::GET, true) => verbs::get::get(server, &call),
+            (Method::POST, false) => verbs::create::create(server, &call, body).await,
+            (Method::PUT, true) => verbs::update::update(server, &call, body).await,
+            (Method::PATCH, true) => verbs::patch::patch(server, &call, body).await,
+            (Method::DELETE, true) => verbs::delete::delete(server, &call, body).await,
+            (Method::DELETE, false) if resource.delete_collection => {
+                verbs::delete::delete_collection(server, &call, body).await
+            }
+            _ => Err(ApiError::method_not_allowed()),
+        };
+    };
+    let subresource = resource.subresource(subresource).ok_or_else(ApiError::no_such_resource)?;
+    match (subresource, call.method.clone()) {
+        (Subresource::Status, Method::GET) => verbs::get::get(server, &call),
+        (Subresource::Status | Subresource::Finalize, Method::PUT) => {
+            verbs::update::update(server, &call, body).await
+        }
+        (Subresource::Status, Method::PATCH) => verbs::patch::patch(server, &call, body).await,
+        (Subresource::Scale, _) => verbs::scale::scale(server, &call, body).await,
+        (Subresource::Binding, Method::POST) => verbs::binding::bind(server, &call, body).await,
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
