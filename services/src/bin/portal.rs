@@ -1,0 +1,5 @@
+//! The service `portal` of the demo system "gallery". Configuration: see the package's README.
+
+fn main() -> std::process::ExitCode {
+    services::run::main("portal", services::portal::service)
+}
