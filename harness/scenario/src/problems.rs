@@ -1,0 +1,106 @@
+//! Collects what is wrong while a file is read.
+
+use std::{collections::HashSet, ops::Range};
+
+use crate::diagnostic::{Diagnostic, Severity, SourceText};
+
+/// Bytes of the text.
+pub(crate) type Span = Range<usize>;
+
+/// A value and the place where it stands. Of a default, the place of its table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found<T> {
+    pub value: T,
+    pub span: Span,
+    /// False for a default.
+    pub given: bool,
+}
+
+/// What is wrong with one value; its place is known to the caller unless `span` says a narrower one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Issue {
+    pub message: String,
+    pub hint: Option<String>,
+    pub span: Option<Span>,
+}
+
+impl Issue {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, span: None }
+    }
+
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn maybe_hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// The hint, unless there is a better one already.
+    pub(crate) fn or_hint(self, hint: impl Into<String>) -> Self {
+        let hint = self.hint.unwrap_or_else(|| hint.into());
+        Self { hint: Some(hint), ..self }
+    }
+
+    pub(crate) fn at(self, span: &Span) -> Self {
+        Self { span: Some(span.clone()), ..self }
+    }
+}
+
+/// The problems found so far.
+pub(crate) struct Problems<'t> {
+    source: SourceText<'t>,
+    found: Vec<Diagnostic>,
+    /// Lines with a syntax error: what else is wrong there follows from it.
+    broken_lines: HashSet<u32>,
+}
+
+impl<'t> Problems<'t> {
+    pub(crate) fn new(source: SourceText<'t>) -> Self {
+        Self { source, found: Vec::new(), broken_lines: HashSet::new() }
+    }
+
+    /// The text is not TOML here.
+    pub(crate) fn syntax(&mut self, span: &Span, issue: Issue) {
+        self.broken_lines.insert(self.source.line(span.start));
+        self.push(Severity::Error, span, issue);
+    }
+
+    /// Something that stands in the file is wrong.
+    pub(crate) fn error(&mut self, span: &Span, issue: Issue) {
+        let span = issue.span.clone().unwrap_or_else(|| span.clone());
+        if !self.broken_lines.contains(&self.source.line(span.start)) {
+            self.push(Severity::Error, &span, issue);
+        }
+    }
+
+    /// Something is missing or does not go together. Not reported if the file is not TOML: it may stand in the part that
+    /// could not be read.
+    pub(crate) fn incomplete(&mut self, span: &Span, issue: Issue) {
+        if self.broken_lines.is_empty() {
+            self.push(Severity::Error, span, issue);
+        }
+    }
+
+    pub(crate) fn warning(&mut self, span: &Span, issue: Issue) {
+        self.push(Severity::Warning, span, issue);
+    }
+
+    fn push(&mut self, severity: Severity, span: &Span, Issue { message, hint, .. }: Issue) {
+        self.found.push(self.source.diagnostic(severity, span, message, hint));
+    }
+
+    /// Line of a place, from 1.
+    pub(crate) fn line(&self, span: &Span) -> u32 {
+        self.source.line(span.start)
+    }
+
+    pub(crate) fn any_error(&self) -> bool {
+        self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    pub(crate) fn into_found(self) -> Vec<Diagnostic> {
+        self.found
+    }
+}

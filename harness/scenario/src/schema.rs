@@ -1,0 +1,502 @@
+//! Every key of the format: its type, its default and its meaning.
+//!
+//! One table for the reader (unknown keys, defaults, limits) and for people (`docs/scenario-format.md`).
+
+use std::fmt;
+
+/// A TOML table of the format.
+#[derive(Debug)]
+pub struct Table {
+    /// As its header is written: `[[expect.alert]]`. Empty for the top level.
+    pub header: &'static str,
+    /// What it is, in a sentence or two.
+    pub doc: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// As written.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Must it be there?
+    pub need: Need,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// Must a key be there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Yes.
+    Required,
+    /// No; without it there is none, or the reader computes it. The text says which, for people.
+    Optional(&'static str),
+    /// No; this TOML value stands for it.
+    Default(&'static str),
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// One line for people.
+    Line,
+    /// Any text.
+    Text,
+    /// A name that appears in reports: letters, digits, `-`, `_`, `.`.
+    Name,
+    /// A Kubernetes namespace.
+    Namespace,
+    /// An integer in these limits, both included.
+    Integer(i64, i64),
+    /// A length of time in these limits (milliseconds), both included.
+    Duration(i64, i64),
+    /// `http(s)://…` or `service://NAMESPACE/NAME:PORT/path`.
+    Url,
+    /// An HTTP method.
+    Method,
+    /// Request headers.
+    Headers,
+    /// Any TOML value that JSON has too.
+    Json,
+    /// PromQL that gives a vector or a number.
+    Query,
+    /// A comparison with a number.
+    Comparison,
+    /// `during` or `after`.
+    Window,
+    /// An alert name.
+    AlertName,
+    /// Labels with matchers.
+    Matchers,
+    /// A list of tables of alert name and labels with matchers.
+    AlertMatchers,
+    /// `deployment/NAME`.
+    Workload,
+    /// A Kubernetes label selector.
+    Selector,
+    /// One table.
+    Table(&'static Table),
+    /// A list of tables.
+    Tables(&'static Table),
+}
+
+impl fmt::Display for Kind {
+    /// The type as the reference shows it.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |ms: i64| match ms {
+            ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+            ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
+            ms => format!("{ms}ms"),
+        };
+        let text = match *self {
+            Self::Line => "one line of text",
+            Self::Text => "text",
+            Self::Name => "name",
+            Self::Namespace => "namespace",
+            Self::Integer(min, max) => return write!(out, "integer, {min} to {max}"),
+            Self::Duration(0, max) => return write!(out, "duration, at most {}", length(max)),
+            Self::Duration(min, max) => return write!(out, "duration, {} to {}", length(min), length(max)),
+            Self::Url => "URL",
+            Self::Method => "HTTP method",
+            Self::Headers => "table of texts",
+            Self::Json => "any value",
+            Self::Query => "PromQL",
+            Self::Comparison => "comparison",
+            Self::Window => "`\"during\"` or `\"after\"`",
+            Self::AlertName => "alert name",
+            Self::Matchers => "table of matchers",
+            Self::AlertMatchers => "list of tables of matchers",
+            Self::Workload => "workload",
+            Self::Selector => "label selector",
+            Self::Table(_) => "table",
+            Self::Tables(_) => "list of tables",
+        };
+        out.write_str(text)
+    }
+}
+
+impl Table {
+    /// A key by its name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// Names of all keys.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.keys.iter().map(|key| key.name).collect()
+    }
+
+    /// As messages name it.
+    pub fn label(&self) -> &'static str {
+        if self.header.is_empty() { "the top level" } else { self.header }
+    }
+
+    /// This table and the ones below it, in reading order.
+    pub fn walk(&'static self) -> Vec<&'static Table> {
+        let below = self.keys.iter().filter_map(|key| match key.kind {
+            Kind::Table(table) | Kind::Tables(table) => Some(table.walk()),
+            _ => None,
+        });
+        std::iter::once(self).chain(below.flatten()).collect()
+    }
+}
+
+const fn key(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> Key {
+    Key { name, kind, need, doc }
+}
+
+const DAY: i64 = 24 * 3_600_000;
+const NONE: Need = Need::Optional("");
+/// A deadline: zero would mean "before it can have happened".
+const DEADLINE: Kind = Kind::Duration(1, DAY);
+const REQUEST_TIMEOUT: Kind = Kind::Duration(1, 60_000);
+/// Final answers only: 1xx never reach a client as the answer.
+const STATUS: Kind = Kind::Integer(200, 599);
+const FAULT_OF: Key = key(
+    "fault",
+    Kind::Name,
+    Need::Optional("the only fault; required if there are several"),
+    "The fault whose effect, or end, starts the clock.",
+);
+
+/// The top level.
+pub static SCENARIO: Table = Table {
+    header: "",
+    doc: "The scenario itself.",
+    keys: &[
+        key("title", Kind::Line, Need::Required, "One line for people, at the top of every report."),
+        key("description", Kind::Text, NONE, "Longer text: what is tested and why."),
+        key(
+            "namespace",
+            Kind::Namespace,
+            Need::Required,
+            "Namespace of the system under test; workloads and pods are looked up in it.",
+        ),
+        key("monitoring", Kind::Table(&MONITORING), NONE, "Where the monitoring system is."),
+        key("steady_state", Kind::Table(&STEADY_STATE), NONE, "What a healthy system looks like."),
+        key("probe", Kind::Tables(&PROBE), NONE, "Users of the system."),
+        key("fault", Kind::Tables(&FAULT), Need::Required, "What breaks. At least one."),
+        key("expect", Kind::Table(&EXPECT), Need::Required, "What must be seen. At least one expectation."),
+    ],
+};
+
+/// `[monitoring]`
+pub static MONITORING: Table = Table {
+    header: "[monitoring]",
+    doc: "Addresses of the monitoring system. The defaults are those of the embedded stack.",
+    keys: &[
+        key(
+            "prometheus",
+            Kind::Url,
+            Need::Default("\"service://monitoring/prometheus:19090\""),
+            "Prometheus. Remote read must be reachable (it is on by default).",
+        ),
+        key(
+            "alertmanager",
+            Kind::Url,
+            Need::Default("\"service://monitoring/alertmanager:19093\""),
+            "Alertmanager, API v2.",
+        ),
+        key(
+            "receiver",
+            Kind::Url,
+            Need::Default("\"service://monitoring/alert-receiver:18099\""),
+            "The alert receiver (`harness alert-receiver`) that an Alertmanager webhook sends to.",
+        ),
+    ],
+};
+
+/// `[steady_state]`
+pub static STEADY_STATE: Table = Table {
+    header: "[steady_state]",
+    doc: "The steady state must hold for a while before the first fault, or nothing is broken at all; `recovery_within` asks for it again.",
+    keys: &[
+        key(
+            "for",
+            Kind::Duration(1, DAY),
+            Need::Default("\"3s\""),
+            "How long it must hold before the first fault (the baseline).",
+        ),
+        key("http", Kind::Tables(&STEADY_HTTP), NONE, "Addresses that answer as said."),
+        key("promql", Kind::Tables(&STEADY_PROMQL), NONE, "Queries whose result satisfies a comparison."),
+    ],
+};
+
+/// `[[steady_state.http]]`
+pub static STEADY_HTTP: Table = Table {
+    header: "[[steady_state.http]]",
+    doc: "A GET answers as said.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the checks of the steady state."),
+        key("url", Kind::Url, Need::Required, "What is asked."),
+        key("status", STATUS, Need::Default("200"), "Expected status code."),
+        key("body_contains", Kind::Text, NONE, "Text that the body must contain."),
+        key("timeout", REQUEST_TIMEOUT, Need::Default("\"2s\""), "Time limit of one request."),
+    ],
+};
+
+/// `[[steady_state.promql]]`
+pub static STEADY_PROMQL: Table = Table {
+    header: "[[steady_state.promql]]",
+    doc: "Every series of an instant query satisfies the comparison, and there is at least one.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the checks of the steady state."),
+        key("query", Kind::Query, Need::Required, "What is asked."),
+        key("is", Kind::Comparison, Need::Required, "What every value must satisfy."),
+    ],
+};
+
+/// `[[probe]]`
+pub static PROBE: Table = Table {
+    header: "[[probe]]",
+    doc: "An HTTP conversation that is repeated from the baseline to the end of the run, as a user of the system would have it.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the probes."),
+        key(
+            "every",
+            Kind::Duration(50, DAY),
+            Need::Default("\"1s\""),
+            "Time from the start of one round to the start of the next.",
+        ),
+        key(
+            "setup",
+            Kind::Tables(&PROBE_SETUP),
+            NONE,
+            "Steps done once, before the baseline. Each must answer as expected.",
+        ),
+        key("step", Kind::Tables(&PROBE_STEP), Need::Required, "Steps of one round, in order. At least one."),
+    ],
+};
+
+const STEP_KEYS: &[Key] = &[
+    key("name", Kind::Name, Need::Required, "Name, unique in its list of steps."),
+    key(
+        "method",
+        Kind::Method,
+        Need::Default("\"GET\""),
+        "`GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE` or `OPTIONS`.",
+    ),
+    key("url", Kind::Url, Need::Required, "What is asked. May hold placeholders."),
+    key("headers", Kind::Headers, NONE, "Request headers; values may hold placeholders."),
+    key("json", Kind::Json, NONE, "Body, sent as JSON; texts in it may hold placeholders."),
+    key("body", Kind::Text, NONE, "Body, sent as it is; may hold placeholders. Not together with `json`."),
+    key("status", STATUS, Need::Default("200"), "Status code that a healthy system answers with."),
+    key("timeout", REQUEST_TIMEOUT, Need::Default("\"2s\""), "Time limit of one request."),
+];
+
+/// `[[probe.setup]]`
+pub static PROBE_SETUP: Table = Table {
+    header: "[[probe.setup]]",
+    doc: "A request that prepares the rounds, such as registering the user who logs in in each of them. Same keys as `[[probe.step]]`.",
+    keys: STEP_KEYS,
+};
+
+/// `[[probe.step]]`
+pub static PROBE_STEP: Table =
+    Table { header: "[[probe.step]]", doc: "One request of a round.", keys: STEP_KEYS };
+
+/// `[[fault]]`
+pub static FAULT: Table = Table {
+    header: "[[fault]]",
+    doc: "Something that breaks, and is put right again. Exactly one of `scale`, `delete_pods` and `restart` says what.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the faults."),
+        key(
+            "start",
+            Kind::Duration(0, DAY),
+            Need::Default("\"0s\""),
+            "When it is applied, counted from the end of the baseline.",
+        ),
+        key(
+            "duration",
+            DEADLINE,
+            Need::Required,
+            "For how long, counted from its effect; then it is reverted. `delete_pods` and `restart` have nothing to revert: there it is the length of the time that `during` looks at.",
+        ),
+        key(
+            "effect_within",
+            DEADLINE,
+            Need::Default("\"10s\""),
+            "How soon after the API call the effect must be seen. If it is not, the run proves nothing and is inconclusive.",
+        ),
+        key("scale", Kind::Table(&FAULT_SCALE), NONE, "Sets the replicas of a workload."),
+        key("delete_pods", Kind::Table(&FAULT_DELETE_PODS), NONE, "Deletes pods."),
+        key("restart", Kind::Table(&FAULT_RESTART), NONE, "Restarts a rollout."),
+    ],
+};
+
+/// `scale` of a fault
+pub static FAULT_SCALE: Table = Table {
+    header: "[fault.scale]",
+    doc: "Sets the replicas of a workload; reverted to the number found before.",
+    keys: &[
+        key("workload", Kind::Workload, Need::Required, "The workload."),
+        key("replicas", Kind::Integer(0, 10_000), Need::Required, "Wanted number."),
+    ],
+};
+
+/// `delete_pods` of a fault
+pub static FAULT_DELETE_PODS: Table = Table {
+    header: "[fault.delete_pods]",
+    doc: "Deletes pods; their controller replaces them.",
+    keys: &[
+        key("selector", Kind::Selector, Need::Required, "Which pods. No match is an error of the run."),
+        key("count", Kind::Integer(1, 10_000), Need::Optional("all that match"), "How many of them."),
+        key(
+            "grace_period_seconds",
+            Kind::Integer(0, 86_400),
+            Need::Optional("the pod's own"),
+            "Time between SIGTERM and SIGKILL, in seconds. `0` kills at once.",
+        ),
+    ],
+};
+
+/// `restart` of a fault
+pub static FAULT_RESTART: Table = Table {
+    header: "[fault.restart]",
+    doc: "Restarts a rollout, as `kubectl rollout restart` does.",
+    keys: &[key("workload", Kind::Workload, Need::Required, "The workload.")],
+};
+
+/// `[expect]`
+pub static EXPECT: Table = Table {
+    header: "[expect]",
+    doc: "What must be seen. Beside what stands here, a run always fails if an alert becomes active that is neither expected nor allowed.",
+    keys: &[
+        key(
+            "recovery_within",
+            DEADLINE,
+            NONE,
+            "The whole steady state holds again by this time after the revert of the last fault began, and stays so.",
+        ),
+        key(
+            "allow_alerts",
+            Kind::AlertMatchers,
+            NONE,
+            "Alerts that may become active although no expectation names them. `alert` and any labels.",
+        ),
+        key("alert", Kind::Tables(&EXPECT_ALERT), NONE, "An alert goes through its states in time."),
+        key("http", Kind::Tables(&EXPECT_HTTP), NONE, "A step of a probe is answered as said."),
+        key("promql", Kind::Tables(&EXPECT_PROMQL), NONE, "A query's result satisfies a comparison."),
+        key("workload", Kind::Tables(&EXPECT_WORKLOAD), NONE, "A workload is ready again in time."),
+    ],
+};
+
+/// `[[expect.alert]]`
+pub static EXPECT_ALERT: Table = Table {
+    header: "[[expect.alert]]",
+    doc: "An alert goes through its states in time. Each deadline given is one expectation; at least one is needed.",
+    keys: &[
+        key("alert", Kind::AlertName, Need::Required, "Value of the `alertname` label, exactly."),
+        key("labels", Kind::Matchers, NONE, "Further labels that it must have."),
+        FAULT_OF,
+        key(
+            "pending_within",
+            DEADLINE,
+            NONE,
+            "Deadline of pending, from the fault's effect. A rule without `for` fires at once, which satisfies this too.",
+        ),
+        key("firing_within", DEADLINE, NONE, "Deadline of firing, from the fault's effect."),
+        key(
+            "delivered_within",
+            DEADLINE,
+            NONE,
+            "Deadline of the notification's arrival at the receiver, from the fault's effect.",
+        ),
+        key(
+            "receiver",
+            Kind::Line,
+            Need::Optional("required with `delivered_within`"),
+            "Receiver that must be told, by its name in Alertmanager's configuration.",
+        ),
+        key("resolved_within", DEADLINE, NONE, "Deadline of resolved, from the end of the fault."),
+    ],
+};
+
+/// `[[expect.http]]`
+pub static EXPECT_HTTP: Table = Table {
+    header: "[[expect.http]]",
+    doc: "The expected answer comes by the deadline, and from then on every answer in the window is so.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the HTTP expectations."),
+        key("probe", Kind::Name, Need::Required, "The probe."),
+        key("step", Kind::Name, Need::Required, "One of its steps."),
+        FAULT_OF,
+        key("window", Kind::Window, Need::Required, "Where to look."),
+        key("status", STATUS, Need::Required, "Expected status code."),
+        key("body_contains", Kind::Text, NONE, "Text that the first 512 bytes of the body must contain."),
+        key(
+            "within",
+            Kind::Duration(0, DAY),
+            Need::Default("\"0s\""),
+            "Deadline of the first expected answer, from the window's start. Zero: every answer in the window.",
+        ),
+        key("max_latency", DEADLINE, NONE, "Longest answer time allowed."),
+    ],
+};
+
+/// `[[expect.promql]]`
+pub static EXPECT_PROMQL: Table = Table {
+    header: "[[expect.promql]]",
+    doc: "A condition on Prometheus' own samples. Exactly one of `within`, `stays` and `until` says when it must hold.",
+    keys: &[
+        key("name", Kind::Name, Need::Required, "Name, unique among the PromQL expectations."),
+        key("query", Kind::Query, Need::Required, "What is asked."),
+        key("is", Kind::Comparison, Need::Required, "What every series of the result must satisfy."),
+        FAULT_OF,
+        key("window", Kind::Window, Need::Required, "Where to look."),
+        key(
+            "within",
+            DEADLINE,
+            NONE,
+            "Holds at one evaluation at least, by this time after the window's start.",
+        ),
+        key("stays", DEADLINE, NONE, "Holds at every evaluation of this length from the window's start."),
+        key(
+            "until",
+            DEADLINE,
+            NONE,
+            "May hold at first; from this time after the window's start on it does not hold any more.",
+        ),
+    ],
+};
+
+/// `[[expect.workload]]`
+pub static EXPECT_WORKLOAD: Table = Table {
+    header: "[[expect.workload]]",
+    doc: "A workload has its ready replicas again in time.",
+    keys: &[
+        key("workload", Kind::Workload, Need::Required, "The workload."),
+        key("ready", Kind::Integer(1, 10_000), Need::Required, "At least so many ready replicas."),
+        key("within", DEADLINE, Need::Required, "Deadline, from the beginning of the revert."),
+        FAULT_OF,
+    ],
+};
+
+/// The reference of all keys, as Markdown: what `docs/scenario-format.md` holds between its markers.
+pub fn reference() -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for table in SCENARIO.walk() {
+        let title =
+            if table.header.is_empty() { "Top level".to_owned() } else { format!("`{}`", table.header) };
+        let doc = table.doc;
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(out, "### {title}\n\n{doc}\n\n| Key | Type | Default | Meaning |\n|---|---|---|---|");
+        for Key { name, kind, need, doc } in table.keys {
+            let default = match need {
+                Need::Required => "**required**".to_owned(),
+                Need::Optional(text) => (*text).to_owned(),
+                Need::Default(value) => format!("`{value}`"),
+            };
+            let _ = writeln!(out, "| `{name}` | {kind} | {default} | {doc} |");
+        }
+        out.push('\n');
+    }
+    out
+}

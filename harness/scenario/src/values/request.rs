@@ -1,0 +1,139 @@
+//! Parts of HTTP requests: method, headers, bodies, placeholders.
+
+use std::collections::BTreeMap;
+
+use harness_event::HttpStep;
+use serde_json::Value as Json;
+use toml::de::DeValue;
+
+use super::basic;
+use crate::{
+    problems::{Issue, Span},
+    suggest::{self, quoted},
+    syntax::type_name,
+};
+
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// Headers that follow from the body or the connection.
+const OWN_HEADERS: [&str; 4] = ["content-length", "transfer-encoding", "connection", "host"];
+/// Bytes of an answer's body that a run records, see `EventKind::ProbeAnswered`.
+const RECORDED_BODY: usize = 512;
+
+/// An HTTP method, upper case.
+pub(crate) fn method(value: &DeValue<'_>, _: &Span) -> Result<String, Issue> {
+    basic::one_of(value, &METHODS.map(|method| (method, method))).map(str::to_owned)
+}
+
+/// Text that an answer's recorded body must contain.
+pub(crate) fn body_part(value: &DeValue<'_>, span: &Span) -> Result<String, Issue> {
+    let text = basic::text(value, span)?;
+    if text.len() > RECORDED_BODY {
+        let message = format!("is longer than the {RECORDED_BODY} bytes of a body that are looked at");
+        return Err(Issue::new(message));
+    }
+    Ok(text)
+}
+
+/// A text with known placeholders only.
+pub(crate) fn placeholder_text(text: String) -> Result<String, Issue> {
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("${") {
+        let inner = &rest[at + 2..];
+        let known = HttpStep::PLACEHOLDERS.map(|name| format!("${{{name}}}"));
+        let Some(end) = inner.find('}') else {
+            let hint = format!("the placeholders are {}", known.join(", "));
+            return Err(Issue::new("a placeholder `${` has no `}`").hint(hint));
+        };
+        let name = &inner[..end];
+        if !HttpStep::PLACEHOLDERS.contains(&name) {
+            let issue = Issue::new(format!("unknown placeholder {}", quoted(&format!("${{{name}}}"))));
+            let near = suggest::nearest(name, HttpStep::PLACEHOLDERS);
+            return Err(issue.hint(match near {
+                Some(near) => format!("did you mean ${{{near}}}?"),
+                None => format!("the placeholders are {}", known.join(", ")),
+            }));
+        }
+        rest = &inner[end + 1..];
+    }
+    Ok(text)
+}
+
+/// Request headers.
+pub(crate) fn headers(value: &DeValue<'_>, _: &Span) -> Result<BTreeMap<String, String>, Issue> {
+    let Some(table) = value.as_table() else {
+        return Err(Issue::new(format!("expected a table of headers, this is {}", type_name(value)))
+            .hint("write { Accept = \"application/json\" }"));
+    };
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in table.iter() {
+        let (name_span, value_span) = (name.span(), value.span());
+        let name = name.get_ref().as_ref();
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(token) {
+            return Err(Issue::new(format!("{} is not the name of a header", quoted(name))).at(&name_span));
+        }
+        if OWN_HEADERS.contains(&name.to_lowercase().as_str()) {
+            return Err(Issue::new(format!("the header {name} follows from the request")).at(&name_span));
+        }
+        if let Some(twice) = headers.keys().find(|other| other.eq_ignore_ascii_case(name)) {
+            return Err(Issue::new(format!("the headers {twice} and {name} are the same one")).at(&name_span));
+        }
+        let text = value.get_ref().as_str().ok_or_else(|| {
+            let what = type_name(value.get_ref());
+            Issue::new(format!("the header {name} must be a text, this is {what}")).at(&value_span)
+        })?;
+        if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+            return Err(Issue::new(format!("the header {name} must be printable ASCII")).at(&value_span));
+        }
+        let text = placeholder_text(text.to_owned()).map_err(|issue| issue.at(&value_span))?;
+        headers.insert(name.to_owned(), text);
+    }
+    Ok(headers)
+}
+
+/// A JSON body.
+pub(crate) fn json(value: &DeValue<'_>, span: &Span) -> Result<Json, Issue> {
+    Ok(match value {
+        DeValue::String(text) => {
+            Json::String(placeholder_text(text.to_string()).map_err(|issue| issue.at(span))?)
+        }
+        DeValue::Boolean(value) => Json::Bool(*value),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(Json::from)
+            .map_err(|_| Issue::new("the number is too large").at(span))?,
+        DeValue::Float(number) => number
+            .as_str()
+            .parse()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map(Json::Number)
+            .ok_or_else(|| Issue::new("JSON has no infinity and no NaN").at(span))?,
+        DeValue::Datetime(_) => {
+            return Err(Issue::new("JSON has no dates").hint("write it as a text, in quotes").at(span));
+        }
+        DeValue::Array(items) => Json::Array(
+            items.iter().map(|item| json(item.get_ref(), &item.span())).collect::<Result<_, _>>()?,
+        ),
+        DeValue::Table(table) => Json::Object(
+            table
+                .iter()
+                .map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref(), &value.span())?)))
+                .collect::<Result<_, Issue>>()?,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_known_or_refused() {
+        for good in ["", "a", "${run.id}", "u-${probe.round}-${random}", "$5", "{x}", "$ {x}"] {
+            assert!(placeholder_text(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in ["${", "${}", "${run_id}", "${run.id}${x}", "${ run.id }"] {
+            assert!(placeholder_text(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}
