@@ -1,0 +1,72 @@
+//! What a run would do, with the real targets and the loaded configuration; nothing is changed.
+
+use harness_event::{DetectionBound, Plan};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    inject::{NotInjected, plan_faults},
+    prepare::{Stopped, check_configuration},
+    session::{Session, Target},
+};
+use crate::log::Log;
+
+/// What would be done to which objects.
+pub struct DryRunFault {
+    /// Name of the fault.
+    pub fault: String,
+    /// Objects.
+    pub targets: Vec<String>,
+    /// What would undo it.
+    pub inverse: String,
+}
+
+/// The result of a dry run.
+#[derive(Default)]
+pub struct DryRun {
+    /// Faults with their targets.
+    pub faults: Vec<DryRunFault>,
+    /// Earliest and latest times of the expected alerts.
+    pub bounds: Vec<DetectionBound>,
+    /// Why the run would be refused.
+    pub problems: Vec<String>,
+    /// What could not be asked.
+    pub not_ready: Option<(String, String)>,
+}
+
+/// Resolves targets and compares the scenario with the loaded configuration. Only reads. `log` receives nothing but remarks.
+pub async fn dry_run(plan: &Plan, target: &Target, log: &Log) -> DryRun {
+    let mut result = DryRun::default();
+    let session = match Session::connect("dry-run", plan, target, log, &CancellationToken::new()).await {
+        Ok(session) => session,
+        Err(error) => {
+            result.stop(Stopped::not_ready("monitoring", &error));
+            return result;
+        }
+    };
+    match plan_faults(&session).await {
+        Ok(faults) => {
+            let described = faults.iter().map(|fault| DryRunFault {
+                fault: fault.spec.name.clone(),
+                targets: fault.targets(),
+                inverse: fault.inverse(),
+            });
+            result.faults = described.collect();
+        }
+        Err(NotInjected::Refused(problem)) => result.problems.push(problem),
+    }
+    match check_configuration(&session).await {
+        Ok(bounds) => result.bounds = bounds,
+        Err(stopped) => result.stop(stopped),
+    }
+    result
+}
+
+impl DryRun {
+    fn stop(&mut self, stopped: Stopped) {
+        match stopped {
+            Stopped::NotReady { component, reason } => self.not_ready = Some((component, reason)),
+            Stopped::Refused(problems) => self.problems.extend(problems),
+            Stopped::Cancelled => {}
+        }
+    }
+}

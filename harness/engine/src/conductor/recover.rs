@@ -1,0 +1,118 @@
+//! `recover`: undoes what an interrupted run left.
+
+use std::path::Path;
+
+use harness_event::{CancelReason, EventKind, ReadError, ReadLog, Timestamp, Verdict, read_log};
+use kube::Client;
+
+use super::inject::revert_and_verify;
+use crate::{
+    fault::{Ledger, LedgerError, LedgerFile, read_ledger},
+    log::Log,
+    monitor::chain,
+};
+
+/// Why a run could not be recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The log could not be read.
+    #[error("the run's event log could not be read")]
+    Log(#[source] ReadError),
+    /// The log could not be written.
+    #[error("the run's event log could not be continued")]
+    Write(#[source] std::io::Error),
+    /// Its process is alive.
+    #[error("run {run} is still going on in process {pid}; stop that process (SIGINT) and it rolls back by itself")]
+    Running {
+        /// The run.
+        run: String,
+        /// Its process.
+        pid: u32,
+    },
+}
+
+/// What a recovery did.
+pub struct Recovered {
+    /// The run.
+    pub run: String,
+    /// Faults that were undone now.
+    pub reverted: Vec<String>,
+    /// What could not be undone, and why.
+    pub left: Vec<String>,
+    /// The run's verdict now, if its log is here.
+    pub verdict: Option<Verdict>,
+}
+
+/// Recovers the run of a directory. `None` if there is nothing to do.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered>, RecoverError> {
+    let Some(file) = read_ledger(run_dir)? else { return Ok(None) };
+    if file.unreverted().next().is_none() && Ledger::in_cluster(client, &file.namespace).await?.is_none_or(|held| held.run != file.run) {
+        return Ok(None);
+    }
+    still_running(&file)?;
+    let path = run_dir.join("events.ndjson");
+    let text = std::fs::read(&path).map_err(RecoverError::Write)?;
+    let ReadLog { events, torn } = read_log(text.as_slice()).map_err(RecoverError::Log)?;
+    let log = Log::reopen(&path, events, torn, None).map_err(RecoverError::Write)?;
+    let mut ledger = Ledger::resume(client, run_dir, file.clone());
+    log.record(EventKind::RunCancelled { reason: CancelReason::Recovered });
+    let (reverted, left) = revert_entries(client, &log, &mut ledger).await;
+    ledger.close().await?;
+    log.check().map_err(RecoverError::Write)?;
+    Ok(Some(Recovered { run: file.run, reverted, left, verdict: Some(Verdict::of(&log.events())) }))
+}
+
+/// Recovers what the ledger in a namespace says, for a run whose directory is on another machine.
+///
+/// # Errors
+/// See [`RecoverError`].
+pub async fn recover_from_cluster(client: &Client, namespace: &str, run_dir: &Path, force: bool) -> Result<Option<Recovered>, RecoverError> {
+    let Some(file) = Ledger::in_cluster(client, namespace).await? else { return Ok(None) };
+    if !force {
+        still_running(&file)?;
+    }
+    let log = Log::create(&run_dir.join("recovery.ndjson"), None).map_err(RecoverError::Write)?;
+    let mut ledger = Ledger::resume(client, run_dir, file.clone());
+    let (reverted, left) = revert_entries(client, &log, &mut ledger).await;
+    ledger.close().await?;
+    Ok(Some(Recovered { run: file.run, reverted, left, verdict: None }))
+}
+
+fn still_running(file: &LedgerFile) -> Result<(), RecoverError> {
+    match file.is_orphan() {
+        true => Ok(()),
+        false => Err(RecoverError::Running { run: file.run.clone(), pid: file.pid }),
+    }
+}
+
+/// Undoes every entry that is not undone, last first. Returns what was and what could not be undone.
+pub(super) async fn revert_entries(client: &Client, log: &Log, ledger: &mut Ledger) -> (Vec<String>, Vec<String>) {
+    let entries: Vec<_> = ledger.entries().iter().rev().filter(|entry| !entry.reverted).cloned().collect();
+    let namespace = ledger.namespace().to_owned();
+    let (mut reverted, mut left) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let fault = entry.fault;
+        log.record(EventKind::FaultRevertStarted { fault: fault.clone(), sent_at: Timestamp::now() });
+        match revert_and_verify(client, &namespace, &entry.snapshot).await {
+            Ok(seen) => {
+                log.record(EventKind::FaultRevertVerified { fault: fault.clone(), effect_at: seen.at, detail: seen.detail });
+                if let Err(error) = ledger.reverted(&fault).await {
+                    log.note(format!("the ledger could not be brought up to date: {}", chain(&error)));
+                }
+                reverted.push(format!("{fault}: {}", entry.snapshot.inverse()));
+            }
+            Err(error) => {
+                let error = chain(&error);
+                log.record(EventKind::FaultRevertFailed { fault: fault.clone(), error: error.clone() });
+                left.push(format!("{fault}: {error}"));
+            }
+        }
+    }
+    (reverted, left)
+}

@@ -1,0 +1,243 @@
+//! One run from beginning to end.
+
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
+
+use futures::{FutureExt, StreamExt};
+use harness_event::{CancelReason, EventKind, FORMAT_VERSION, Millis, Phase, Plan, Verdict};
+use tokio::{
+    sync::{Mutex, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    baseline, evidence, inject,
+    inject::NotInjected,
+    prepare,
+    prepare::Stopped,
+    recovery,
+    session::{Session, Target},
+};
+use crate::{
+    fault::{Ledger, LedgerError},
+    log::Log,
+    monitor::{Position, ReceiverEvent, alert_watch, chain},
+    observe::{Checks, SteadyState, run_probe, set_up_probe, watch_workloads},
+};
+
+/// What a run needs to know.
+pub struct RunOptions {
+    /// Name of the run.
+    pub run: String,
+    /// Its directory, which exists.
+    pub run_dir: PathBuf,
+    /// Path of the scenario file, as given.
+    pub scenario: String,
+    /// SHA-256 of its text.
+    pub scenario_sha256: String,
+    /// The checked scenario.
+    pub plan: Plan,
+    /// Version of the harness.
+    pub version: String,
+    /// Time that bringing up an own stack took.
+    pub bring_up: Millis,
+    /// Cancelled with the name of the signal set.
+    pub cancel: CancellationToken,
+    /// Name of the signal that cancelled, once there is one.
+    pub signal: Arc<std::sync::OnceLock<String>>,
+}
+
+/// Runs a scenario. Whatever happens, what was changed is changed back before this returns, or the verdict says what is left.
+pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
+    log.record(EventKind::RunStarted {
+        format: FORMAT_VERSION,
+        run: options.run.clone(),
+        harness: options.version.clone(),
+        scenario: options.scenario.clone(),
+        scenario_sha256: options.scenario_sha256.clone(),
+        plan: options.plan.clone(),
+    });
+    let ledger = Arc::new(Mutex::new(None));
+    // A panic of ours must not leave a fault behind.
+    if AssertUnwindSafe(phases(&options, target, log, &ledger)).catch_unwind().await.is_err() {
+        let reason = CancelReason::Internal("it panicked; the message is on standard error".to_owned());
+        log.record(EventKind::RunCancelled { reason });
+    }
+    roll_back_rest(target, log, &ledger).await;
+    let demanded = demanded(&options.plan, log);
+    log.record(EventKind::RunFinished { demanded, bring_up: options.bring_up });
+    Verdict::of(&log.events())
+}
+
+async fn phases(options: &RunOptions, target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>) {
+    log.record(EventKind::PhaseStarted { phase: Phase::Prepare });
+    let session = match Session::connect(&options.run, &options.plan, target, log, &options.cancel).await {
+        Ok(session) => session,
+        Err(error) => return stopped(log, options, Stopped::not_ready("monitoring", &error)),
+    };
+    let prepared = async {
+        let position = prepare::prepare(&session).await?;
+        for bound in prepare::check_configuration(&session).await? {
+            log.record(EventKind::BoundComputed(bound));
+        }
+        let own = Ledger::open(&target.client, &options.run_dir, &options.run, &options.plan.namespace, &target.server).await;
+        let own = Arc::new(Mutex::new(own.map_err(refuse_ledger)?));
+        *ledger.lock().await = Some(own.clone());
+        Ok((position, own))
+    };
+    let (position, own) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(reason) => return stopped(log, options, reason),
+    };
+    log.record(EventKind::PhaseFinished { phase: Phase::Prepare });
+    let mut observers = JoinSet::new();
+    let result = observed(&session, &own, position, &mut observers).await;
+    session.stop.cancel();
+    observers.join_all().await;
+    if let Err(reason) = result {
+        stopped(log, options, reason);
+    } else if options.cancel.is_cancelled() {
+        stopped(log, options, Stopped::Cancelled);
+    }
+}
+
+fn refuse_ledger(error: LedgerError) -> Stopped {
+    match &error {
+        LedgerError::Held { unreverted, .. } => {
+            let hint = match unreverted {
+                0 => "wait for it to end, or stop it",
+                _ => "it left faults behind: run `harness recover` first",
+            };
+            Stopped::Refused(vec![format!("{error}: {hint}")])
+        }
+        _ => Stopped::not_ready("Kubernetes API", &error),
+    }
+}
+
+fn stopped(log: &Log, options: &RunOptions, reason: Stopped) {
+    log.record(match reason {
+        Stopped::NotReady { component, reason } => EventKind::NotReady { component, reason },
+        Stopped::Refused(problems) => EventKind::RunRefused { problems },
+        Stopped::Cancelled => {
+            let signal = options.signal.get().cloned().unwrap_or_else(|| "a signal".to_owned());
+            EventKind::RunCancelled { reason: CancelReason::Signal(signal) }
+        }
+    });
+}
+
+/// The phases in which observers run.
+async fn observed(
+    session: &Session,
+    ledger: &Arc<Mutex<Ledger>>,
+    position: Position,
+    observers: &mut JoinSet<()>,
+) -> Result<(), Stopped> {
+    let log = &session.log;
+    log.record(EventKind::PhaseStarted { phase: Phase::Baseline });
+    let faults = inject::plan_faults(session).await;
+    let faults = faults.map_err(|NotInjected::Refused(reason)| Stopped::Refused(vec![reason]))?;
+    let mut steady = observe(session, position, observers)?;
+    let quiet = tokio::select! {
+        () = session.cancel.cancelled() => return Err(Stopped::Cancelled),
+        quiet = async {
+            set_up_probes(session, observers).await?;
+            baseline::establish(session, &mut steady).await
+        } => quiet,
+    };
+    if let Err(reason) = quiet {
+        log.record(EventKind::InjectionSkipped { reason });
+        return Ok(());
+    }
+    log.record(evidence::observe_monitoring(session).await);
+    log.record(EventKind::PhaseFinished { phase: Phase::Baseline });
+    log.record(EventKind::PhaseStarted { phase: Phase::Fault });
+    inject::inject(session, ledger, faults).await;
+    log.record(EventKind::PhaseFinished { phase: Phase::Heal });
+    log.record(EventKind::PhaseStarted { phase: Phase::Recovery });
+    let facts = recovery::wait(session).await;
+    log.record(EventKind::PhaseFinished { phase: Phase::Recovery });
+    log.record(EventKind::PhaseStarted { phase: Phase::Verdict });
+    for fact in facts {
+        log.record(fact);
+    }
+    log.record(EventKind::PhaseFinished { phase: Phase::Verdict });
+    Ok(())
+}
+
+/// Starts everything that only looks.
+fn observe(session: &Session, position: Position, observers: &mut JoinSet<()>) -> Result<watch::Receiver<SteadyState>, Stopped> {
+    let checks = Checks::new(&session.plan.steady_state, session.http.clone(), session.prometheus.upstream());
+    let checks = checks.map_err(|error| Stopped::not_ready("Prometheus", &error))?;
+    let (sender, receiver) = watch::channel(SteadyState::Unknown);
+    let (log, stop) = (&session.log, &session.stop);
+    observers.spawn(checks.watch(log.clone(), sender, stop.clone()));
+    observers.spawn(watch_workloads(session.target.client.clone(), session.plan.namespace.clone(), log.clone(), stop.clone()));
+    observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
+    let (watcher, log, stop) = (alert_watch::watch(session.prometheus.clone()), log.clone(), stop.clone());
+    observers.spawn(async move {
+        let mut watcher = Box::pin(watcher);
+        while let Some(Some(kind)) = stop.run_until_cancelled(watcher.next()).await {
+            log.record(kind);
+        }
+    });
+    Ok(receiver)
+}
+
+async fn follow_receiver(receiver: crate::monitor::ReceiverClient, from: Position, log: Log, stop: CancellationToken) {
+    let observer = || EventKind::RECEIVER_OBSERVER.to_owned();
+    let mut events = Box::pin(receiver.follow(from));
+    while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
+        log.record(match event {
+            ReceiverEvent::Received(notification) => EventKind::NotificationReceived(notification),
+            ReceiverEvent::Failed(error) => EventKind::ObserverFailed { observer: observer(), error },
+            ReceiverEvent::Recovered => EventKind::ObserverRecovered { observer: observer() },
+            ReceiverEvent::Gap(error) => {
+                EventKind::ObserverFailed { observer: EventKind::RECEIVER_RESTARTED.to_owned(), error }
+            }
+        });
+    }
+}
+
+async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result<(), String> {
+    for probe in &session.plan.probes {
+        if !set_up_probe(probe, &session.http, &session.log).await {
+            return Err(format!("the setup of probe {:?} was not answered as expected", probe.name));
+        }
+        observers.spawn(run_probe(probe.clone(), session.http.clone(), session.log.clone(), session.stop.clone()));
+    }
+    Ok(())
+}
+
+/// Reverts what a panic or a cancelled phase left, and gives the namespace back.
+async fn roll_back_rest(target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>) {
+    let Some(shared) = ledger.lock().await.take() else { return };
+    super::recover::revert_entries(&target.client, log, &mut *shared.lock().await).await;
+    let Ok(own) = Arc::try_unwrap(shared) else { return };
+    if let Err(error) = own.into_inner().close().await {
+        log.note(format!("the ledger could not be removed: {}", chain(&error)));
+    }
+}
+
+/// Time that the scenario itself demanded: the baseline, the faults, and what was waited for after them.
+fn demanded(plan: &Plan, log: &Log) -> Millis {
+    let events = log.events();
+    let at = |wanted: Phase, end: bool| {
+        events.iter().find_map(|event| match &event.kind {
+            EventKind::PhaseStarted { phase } if !end && *phase == wanted => Some(event.elapsed),
+            EventKind::PhaseFinished { phase } if end && *phase == wanted => Some(event.elapsed),
+            _ => None,
+        })
+    };
+    let Some((healing, end)) = at(Phase::Heal, false).zip(at(Phase::Recovery, true)) else { return Millis(0) };
+    let faults = plan.faults.iter().map(|fault| fault.start + fault.duration).max().unwrap_or_default();
+    // Until the last thing that an expectation waits for after the faults was there.
+    let verdict = Verdict::of(&events);
+    let waited = verdict.checks.iter().zip(&plan.expectations).filter_map(|(check, expectation)| match &expectation.kind {
+        harness_event::ExpectationKind::Alert(alert) if alert.state == harness_event::AlertState::Resolved => check.measured,
+        harness_event::ExpectationKind::Recovery { .. } | harness_event::ExpectationKind::Workload(_) => check.measured,
+        _ => None,
+    });
+    let all_passed = verdict.outcome == harness_event::Outcome::Passed;
+    let waited = if all_passed { waited.max().unwrap_or_default() } else { end - healing };
+    plan.baseline + faults + waited
+}

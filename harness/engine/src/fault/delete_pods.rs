@@ -1,0 +1,93 @@
+//! `delete_pods`: deletes pods, which their controllers replace.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Preconditions},
+    runtime::watcher,
+};
+
+use super::{
+    planned::{FaultError, Observed, Snapshot},
+    wait::{Seen, call, until},
+};
+
+/// True if the pod's Ready condition holds and it is not on its way out.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_none() && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+pub(super) async fn snapshot(client: &Client, namespace: &str, selector: &str, count: Option<u32>) -> Result<Snapshot, FaultError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = call(&format!("listing pods of {selector}"), api.list(&ListParams::default().labels(selector))).await?.items;
+    let mut ready: Vec<_> = pods.iter().filter(|pod| is_ready(pod)).collect();
+    if ready.is_empty() {
+        let target = format!("a ready pod with labels {selector}");
+        return Err(FaultError::NoTarget { target, namespace: namespace.to_owned() });
+    }
+    if let Some(count) = count.filter(|count| *count as usize > ready.len()) {
+        let reason = format!("{count} pods of {selector} should be deleted, but only {} are ready", ready.len());
+        return Err(FaultError::NothingToDo(reason));
+    }
+    if let Some(orphan) = ready.iter().find(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))) {
+        let reason = format!("pod {} has no controller: nothing would bring it back", orphan.name_any());
+        return Err(FaultError::NothingToDo(reason));
+    }
+    // The same pods for the same cluster: by name.
+    ready.sort_by_key(|pod| pod.name_any());
+    let number = count.map_or(ready.len(), |count| count as usize);
+    let chosen = ready.iter().take(number).map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
+    Ok(Snapshot::Pods { selector: selector.to_owned(), chosen, ready: ready.len() })
+}
+
+pub(super) async fn delete(client: &Client, namespace: &str, chosen: &[(String, String)], grace: Option<u32>) -> Result<(), FaultError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    for (name, uid) in chosen {
+        // The UID makes sure that no later pod of the same name is hit.
+        let preconditions = Some(Preconditions { uid: Some(uid.clone()), resource_version: None });
+        let params = DeleteParams { grace_period_seconds: grace, preconditions, ..DeleteParams::default() };
+        call(&format!("deleting pod {name}"), api.delete(name, &params)).await?;
+    }
+    Ok(())
+}
+
+/// Waits until none of the chosen pods serves any more: gone, or on its way out.
+pub(super) async fn wait_gone(
+    client: &Client,
+    namespace: &str,
+    chosen: &[(String, String)],
+    limit: Duration,
+) -> Result<Observed, FaultError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    until(api, watcher::Config::default(), limit, |pods: &[Pod]| {
+        let serving = |pod: &&Pod| pod.uid().is_some_and(|uid| chosen.iter().any(|(_, chosen)| *chosen == uid)) && is_ready(pod);
+        let left: Vec<_> = pods.iter().filter(serving).map(ResourceExt::name_any).collect();
+        match left.is_empty() {
+            true => Seen::Yes(format!("{} deleted", chosen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))),
+            false => Seen::NotYet(format!("still serving: {}", left.join(", "))),
+        }
+    })
+    .await
+}
+
+/// Waits until as many pods as before are ready, none of them a deleted one.
+pub(super) async fn wait_ready(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+    chosen: &[(String, String)],
+    wanted: usize,
+    limit: Duration,
+) -> Result<Observed, FaultError> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    until(api, watcher::Config::default().labels(selector), limit, |pods: &[Pod]| {
+        let old = |pod: &Pod| pod.uid().is_some_and(|uid| chosen.iter().any(|(_, chosen)| *chosen == uid));
+        let ready = pods.iter().filter(|pod| is_ready(pod) && !old(pod)).count();
+        let text = format!("{ready} of {wanted} pods of {selector} ready");
+        if ready >= wanted { Seen::Yes(text) } else { Seen::NotYet(text) }
+    })
+    .await
+}

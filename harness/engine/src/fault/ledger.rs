@@ -1,0 +1,305 @@
+//! The ledger: what undoes each fault, durable before the fault is applied.
+//!
+//! It is kept twice: as `ledger.json` in the run's directory, and as a ConfigMap in the target namespace, so that any machine
+//! with access to the cluster can undo what an interrupted run left. The ConfigMap is also the lock: one run at a time in a
+//! namespace.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{
+    planned::{FaultError, Snapshot},
+    wait::call,
+};
+
+/// Name of the ConfigMap.
+const NAME: &str = "sre-harness-ledger";
+/// Its key, and the name of the file in the run's directory.
+const KEY: &str = "ledger.json";
+
+/// Why the ledger could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another run holds the namespace, or one was interrupted there.
+    #[error("namespace {namespace} is held by run {run} of process {pid} on {host}")]
+    Held {
+        /// Namespace.
+        namespace: String,
+        /// That run.
+        run: String,
+        /// Its process.
+        pid: u32,
+        /// Its machine.
+        host: String,
+        /// Faults that it has not undone.
+        unreverted: usize,
+    },
+    /// The file could not be written.
+    #[error("the ledger {path} could not be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The ConfigMap could not be written.
+    #[error("the ledger could not be kept in namespace {namespace}")]
+    Cluster {
+        /// Namespace.
+        namespace: String,
+        /// Why.
+        #[source]
+        source: FaultError,
+    },
+    /// What is there is not a ledger.
+    #[error("{at} is not a ledger this version can read")]
+    Unreadable {
+        /// File or ConfigMap.
+        at: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// One fault and what undoes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Name of the fault.
+    pub fault: String,
+    /// The world before it.
+    pub snapshot: Snapshot,
+    /// The world is as it was.
+    pub reverted: bool,
+}
+
+/// The ledger's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerFile {
+    /// Format; a reader refuses others.
+    pub version: u32,
+    /// The run.
+    pub run: String,
+    /// Namespace of the faults.
+    pub namespace: String,
+    /// API server of the cluster that the faults are in.
+    pub server: String,
+    /// Machine of the run's process.
+    pub host: String,
+    /// The run's process.
+    pub pid: u32,
+    /// Start time of that process in clock ticks since boot, so that a reused pid is not taken for it.
+    pub started: u64,
+    /// Its faults, in the order of planning.
+    pub entries: Vec<Entry>,
+}
+
+impl LedgerFile {
+    fn new(run: &str, namespace: &str, server: &str) -> Self {
+        let pid = std::process::id();
+        let (run, namespace, server) = (run.to_owned(), namespace.to_owned(), server.to_owned());
+        Self { version: 1, run, namespace, server, host: host(), pid, started: started(pid).unwrap_or(0), entries: Vec::new() }
+    }
+
+    /// Faults that may still be on.
+    pub fn unreverted(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.reverted)
+    }
+
+    /// True if the run's process is known to be dead: same machine, and no such process any more.
+    pub fn is_orphan(&self) -> bool {
+        self.host == host() && started(self.pid) != Some(self.started)
+    }
+}
+
+/// Name of this machine.
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Start time of a process (field 22 of `/proc/PID/stat`), if there is one.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command may contain blanks and parentheses: count from the last one.
+    let after = stat.rsplit_once(')')?.1;
+    let zombie = after.split_whitespace().next() == Some("Z");
+    if zombie { None } else { after.split_whitespace().nth(19)?.parse().ok() }
+}
+
+/// Reads the ledger of a run's directory; `None` if the run got no further than that.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn read_ledger(run_dir: &Path) -> Result<Option<LedgerFile>, LedgerError> {
+    let path = run_dir.join(KEY);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(LedgerError::Write { path, source }),
+    };
+    let parsed = serde_json::from_str(&text);
+    parsed.map(Some).map_err(|source| LedgerError::Unreadable { at: path.display().to_string(), source })
+}
+
+/// The ledger of one run.
+pub struct Ledger {
+    api: Api<ConfigMap>,
+    path: PathBuf,
+    file: LedgerFile,
+}
+
+impl Ledger {
+    /// Takes the namespace for this run. The ConfigMap of a dead run that left nothing behind is replaced.
+    ///
+    /// # Errors
+    /// [`LedgerError::Held`] if another run has the namespace or left faults in it.
+    pub async fn open(client: &Client, run_dir: &Path, run: &str, namespace: &str, server: &str) -> Result<Self, LedgerError> {
+        let api = Api::namespaced(client.clone(), namespace);
+        if let Some(other) = Self::in_cluster(client, namespace).await? {
+            let unreverted = other.unreverted().count();
+            if unreverted > 0 || !other.is_orphan() {
+                let LedgerFile { run, pid, host, .. } = other;
+                return Err(LedgerError::Held { namespace: namespace.to_owned(), run, pid, host, unreverted });
+            }
+            let gone = call("deleting the old ledger", api.delete(NAME, &DeleteParams::default())).await;
+            gone.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
+        }
+        let ledger = Self { api, path: run_dir.join(KEY), file: LedgerFile::new(run, namespace, server) };
+        ledger.write_file()?;
+        ledger.create().await?;
+        Ok(ledger)
+    }
+
+    /// The ledger that a namespace holds.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn in_cluster(client: &Client, namespace: &str) -> Result<Option<LedgerFile>, LedgerError> {
+        let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+        let found = call("reading the ledger", api.get_opt(NAME)).await;
+        let found = found.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
+        let Some(text) = found.and_then(|map| map.data?.remove(KEY)) else { return Ok(None) };
+        let at = format!("ConfigMap {namespace}/{NAME}");
+        serde_json::from_str(&text).map(Some).map_err(|source| LedgerError::Unreadable { at, source })
+    }
+
+    /// Goes on with the ledger of an interrupted run.
+    pub fn resume(client: &Client, run_dir: &Path, file: LedgerFile) -> Self {
+        Self { api: Api::namespaced(client.clone(), &file.namespace), path: run_dir.join(KEY), file }
+    }
+
+    /// Namespace of the faults.
+    pub fn namespace(&self) -> &str {
+        &self.file.namespace
+    }
+
+    /// The faults.
+    pub fn entries(&self) -> &[Entry] {
+        &self.file.entries
+    }
+
+    /// Makes a fault's inverse durable, on disk and in the cluster. Only then may the fault be applied.
+    ///
+    /// # Errors
+    /// If it is not durable. The fault must not be applied then.
+    pub async fn plan(&mut self, fault: &str, snapshot: Snapshot) -> Result<(), LedgerError> {
+        self.file.entries.push(Entry { fault: fault.to_owned(), snapshot, reverted: false });
+        self.write_file()?;
+        self.patch().await
+    }
+
+    /// Notes that a fault is undone.
+    ///
+    /// # Errors
+    /// If that could not be written; a later recovery undoes the fault once more, which is harmless.
+    pub async fn reverted(&mut self, fault: &str) -> Result<(), LedgerError> {
+        for entry in self.file.entries.iter_mut().filter(|entry| entry.fault == fault) {
+            entry.reverted = true;
+        }
+        self.write_file()?;
+        self.patch().await
+    }
+
+    /// Gives the namespace back, if nothing is left behind.
+    ///
+    /// # Errors
+    /// If the ConfigMap could not be deleted.
+    pub async fn close(self) -> Result<(), LedgerError> {
+        if self.file.unreverted().next().is_some() {
+            return Ok(());
+        }
+        match call("deleting the ledger", self.api.delete(NAME, &DeleteParams::default())).await {
+            Ok(_) => Ok(()),
+            Err(FaultError::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => Ok(()),
+            Err(source) => Err(self.cluster(source)),
+        }
+    }
+
+    fn cluster(&self, source: FaultError) -> LedgerError {
+        LedgerError::Cluster { namespace: self.file.namespace.clone(), source }
+    }
+
+    fn text(&self) -> String {
+        // A struct of strings and numbers always serialises.
+        serde_json::to_string_pretty(&self.file).unwrap_or_default()
+    }
+
+    /// Replaces the file atomically; on stable storage when it returns.
+    fn write_file(&self) -> Result<(), LedgerError> {
+        let failed = |source| LedgerError::Write { path: self.path.clone(), source };
+        let new = self.path.with_extension("json.new");
+        let write = || {
+            let mut file = File::create(&new)?;
+            file.write_all(self.text().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&new, &self.path)?;
+            self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        };
+        write().map_err(failed)
+    }
+
+    async fn create(&self) -> Result<(), LedgerError> {
+        let map: ConfigMap = serde_json::from_value(json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": { "name": NAME, "labels": { "app.kubernetes.io/managed-by": "sre-harness" } },
+            "data": { KEY: self.text() },
+        }))
+        .map_err(|source| LedgerError::Unreadable { at: NAME.to_owned(), source })?;
+        let created = call("creating the ledger", self.api.create(&PostParams::default(), &map)).await;
+        created.map(drop).map_err(|source| self.cluster(source))
+    }
+
+    async fn patch(&self) -> Result<(), LedgerError> {
+        let patch = Patch::Merge(json!({ "data": { KEY: self.text() } }));
+        let patched = call("writing the ledger", self.api.patch(NAME, &PatchParams::default(), &patch)).await;
+        patched.map(drop).map_err(|source| self.cluster(source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_process_is_no_orphan_and_a_reused_pid_is() {
+        let mut file = LedgerFile::new("run", "gallery", "https://127.0.0.1");
+        assert!(!file.is_orphan());
+        file.started += 1;
+        assert!(file.is_orphan());
+        file.host = "elsewhere".into();
+        assert!(!file.is_orphan(), "nobody can tell for another machine");
+    }
+}

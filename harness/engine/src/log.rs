@@ -1,0 +1,162 @@
+//! The run's log: one writer, recorder first, then subscribers.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    time::Instant,
+};
+
+use harness_event::{Event, EventKind, Millis, Timestamp, to_line};
+
+/// Records facts in one total order. Clones share the log.
+#[derive(Clone)]
+pub struct Log {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    file: File,
+    started: Instant,
+    elapsed_before: Millis,
+    events: Vec<Event>,
+    subscriber: Option<mpsc::Sender<Event>>,
+    error: Option<io::Error>,
+}
+
+impl Log {
+    /// Creates the log file, which must not exist yet.
+    ///
+    /// # Errors
+    /// If the file cannot be created.
+    pub fn create(path: &Path, subscriber: Option<mpsc::Sender<Event>>) -> io::Result<Self> {
+        let file = OpenOptions::new().create_new(true).append(true).open(path)?;
+        Ok(Self::over(file, Vec::new(), subscriber))
+    }
+
+    /// Goes on with the log of an interrupted run. A torn last line is cut off first.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or cut.
+    pub fn reopen(path: &Path, events: Vec<Event>, torn: bool, subscriber: Option<mpsc::Sender<Event>>) -> io::Result<Self> {
+        if torn {
+            let text = std::fs::read(path)?;
+            let keep = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            OpenOptions::new().write(true).open(path)?.set_len(keep as u64)?;
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self::over(file, events, subscriber))
+    }
+
+    fn over(file: File, events: Vec<Event>, subscriber: Option<mpsc::Sender<Event>>) -> Self {
+        let elapsed_before = events.last().map_or(Millis(0), |event| event.elapsed);
+        let inner = Inner { file, started: Instant::now(), elapsed_before, events, subscriber, error: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Records one fact: on disk first, then to the subscriber. Facts about faults are on stable storage when this returns.
+    /// A write error is kept and ends the run at the next [`Log::check`]; the fact still counts in memory.
+    pub fn record(&self, kind: EventKind) {
+        let mut inner = self.lock();
+        let elapsed = inner.elapsed_before + Millis::from(inner.started.elapsed());
+        let event = Event { seq: inner.events.len() as u64, at: Timestamp::now(), elapsed, kind };
+        if let Err(error) = inner.write(&event) {
+            inner.error.get_or_insert(error);
+        }
+        if let Some(subscriber) = &inner.subscriber {
+            // A view that has gone away does not stop a run.
+            let _ = subscriber.send(event.clone());
+        }
+        inner.events.push(event);
+    }
+
+    /// Records a remark for people.
+    pub fn note(&self, text: impl Into<String>) {
+        self.record(EventKind::Note { text: text.into() });
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.clone()
+    }
+
+    /// Time since the run began.
+    pub fn elapsed(&self) -> Millis {
+        let inner = self.lock();
+        inner.elapsed_before + Millis::from(inner.started.elapsed())
+    }
+
+    /// The first write error, if there was one: the log is not complete then.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn check(&self) -> io::Result<()> {
+        match self.lock().error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let line = to_line(event).map_err(io::Error::other)?;
+        self.file.write_all(line.as_bytes())?;
+        let about_fault = matches!(
+            event.kind,
+            EventKind::FaultPlanned { .. }
+                | EventKind::FaultRevertVerified { .. }
+                | EventKind::FaultRevertFailed { .. }
+                | EventKind::RunFinished { .. }
+        );
+        if about_fault { self.file.sync_data() } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use harness_event::{read_log, verdict::testkit};
+
+    #[test]
+    fn an_interrupted_log_goes_on_where_it_was_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.ndjson");
+        let log = Log::create(&path, None).unwrap();
+        log.record(testkit::run_started(testkit::plan()).kind);
+        log.note("before");
+        drop(log);
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"seq\":2,\"at").unwrap();
+        let read = read_log(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        assert!(read.torn);
+        let log = Log::reopen(&path, read.events, read.torn, None).unwrap();
+        log.note("after");
+        let read = read_log(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        assert_eq!((read.events.len(), read.torn), (3, false));
+        assert!(log.check().is_ok());
+    }
+
+    #[test]
+    fn a_log_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.ndjson");
+        assert!(Log::create(&path, None).is_ok());
+        assert!(Log::create(&path, None).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed() {
+        // /dev/full takes no byte.
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let log = Log::over(file, Vec::new(), None);
+        log.note("lost");
+        assert!(log.check().is_err());
+        assert_eq!(log.events().len(), 1);
+    }
+}

@@ -1,0 +1,103 @@
+//! `result.json`: the verdict for programs. Documented in `docs/result-json.md`.
+
+use harness_event::{DetectionBound, Event, EventKind, Millis, RunTarget, Timestamp, Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Version of the format. Fields are only ever added within a version.
+pub const RESULT_FORMAT: u32 = 1;
+
+/// A run's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`RESULT_FORMAT`].
+    pub format: u32,
+    /// Name of the run.
+    pub run: String,
+    /// Version of the harness.
+    pub harness: String,
+    /// Path of the scenario file as given.
+    pub scenario: String,
+    /// SHA-256 of its text.
+    pub scenario_sha256: String,
+    /// Title of the scenario.
+    pub title: String,
+    /// First event.
+    pub started_at: Timestamp,
+    /// What the run was pointed at, if it got so far.
+    pub target: Option<RunTarget>,
+    /// Where the time went.
+    pub timing: Timing,
+    /// Process exit code.
+    pub exit_code: u8,
+    /// Outcome, reasons, checks, detections, what is left behind.
+    pub verdict: Verdict,
+    /// What the configuration allows at best and at worst for each expected alert.
+    pub bounds: Vec<DetectionBound>,
+}
+
+/// Where the time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From the first to the last event.
+    pub duration: Millis,
+    /// To bring up the stack, before the first event; zero if it was there.
+    pub bring_up: Millis,
+    /// What the scenario itself demands: baseline, faults, and what was waited for after them. Absent if the run did not finish.
+    pub demanded: Option<Millis>,
+}
+
+impl Timing {
+    /// Reads it off a log.
+    pub fn of(events: &[Event]) -> Self {
+        let duration = events.last().map_or(Millis(0), |event| event.elapsed);
+        let finished = events.iter().rev().find_map(|event| match &event.kind {
+            EventKind::RunFinished { demanded, bring_up } => Some((*demanded, *bring_up)),
+            _ => None,
+        });
+        Self {
+            duration,
+            bring_up: finished.map_or(Millis(0), |(_, up)| up),
+            demanded: finished.map(|(demanded, _)| demanded),
+        }
+    }
+}
+
+impl RunResult {
+    /// Folds a log. `None` if it does not begin with `run_started`.
+    pub fn of(events: &[Event], verdict: &Verdict) -> Option<Self> {
+        let first = events.first()?;
+        let EventKind::RunStarted { run, harness, scenario, scenario_sha256, plan, .. } = &first.kind else {
+            return None;
+        };
+        let target = events.iter().find_map(|event| match &event.kind {
+            EventKind::TargetConnected(target) => Some(target.clone()),
+            _ => None,
+        });
+        let bounds = events.iter().filter_map(|event| match &event.kind {
+            EventKind::BoundComputed(bound) => Some(bound.clone()),
+            _ => None,
+        });
+        Some(Self {
+            format: RESULT_FORMAT,
+            run: run.clone(),
+            harness: harness.clone(),
+            scenario: scenario.clone(),
+            scenario_sha256: scenario_sha256.clone(),
+            title: plan.title.clone(),
+            started_at: first.at,
+            target,
+            timing: Timing::of(events),
+            exit_code: verdict.outcome.exit_code(),
+            verdict: verdict.clone(),
+            bounds: bounds.collect(),
+        })
+    }
+
+    /// As pretty JSON with a newline at the end.
+    ///
+    /// # Errors
+    /// None in practice: every field is plain data.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+}

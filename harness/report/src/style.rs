@@ -1,0 +1,71 @@
+//! How text looks: ANSI colours by meaning, symbols for terminals that can show them.
+
+use harness_event::{CheckOutcome, Outcome};
+
+/// What a terminal can show. Meaning never rests on colour or symbol alone: a word goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// ANSI colours.
+    pub color: bool,
+    /// Characters beyond ASCII.
+    pub unicode: bool,
+}
+
+/// What a piece of text means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As expected.
+    Good,
+    /// Undecided, or worth a look.
+    Warn,
+    /// Not as expected.
+    Bad,
+    /// Secondary.
+    Dim,
+    /// Headings.
+    Strong,
+}
+
+impl Style {
+    /// Paints text.
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        if !self.color || text.is_empty() {
+            return text.to_owned();
+        }
+        // The 16 ANSI colours only: they follow the user's theme.
+        let code = match tone {
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "31",
+            Tone::Dim => "2",
+            Tone::Strong => "1",
+        };
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    }
+
+    /// Symbol and word of a check's outcome, of equal width.
+    pub fn check(self, outcome: CheckOutcome) -> String {
+        let (symbol, ascii, word, tone) = match outcome {
+            CheckOutcome::Passed => ("✔", "+", "passed", Tone::Good),
+            CheckOutcome::Failed => ("✘", "x", "failed", Tone::Bad),
+            CheckOutcome::Inconclusive => ("?", "?", "inconclusive", Tone::Warn),
+        };
+        let symbol = if self.unicode { symbol } else { ascii };
+        self.paint(tone, &format!("{symbol} {word:<12}"))
+    }
+
+    /// The run's outcome in capitals.
+    pub fn outcome(self, outcome: Outcome) -> String {
+        let tone = match outcome {
+            Outcome::Passed => Tone::Good,
+            Outcome::Inconclusive | Outcome::Aborted => Tone::Warn,
+            Outcome::Failed | Outcome::Refused | Outcome::NotReady | Outcome::RollbackIncomplete => Tone::Bad,
+        };
+        self.paint(tone, &outcome.to_string().to_uppercase())
+    }
+
+    /// An arrow.
+    pub const fn arrow(self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
+    }
+}
