@@ -48,6 +48,14 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A PromQL expression that cannot be parsed.
+    #[error("{expr:?} is not a PromQL expression that is understood here: {reason}")]
+    Expression {
+        /// The expression.
+        expr: String,
+        /// The parser's text.
+        reason: String,
+    },
 }
 
 impl Error {
