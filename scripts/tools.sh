@@ -204,7 +204,7 @@ unpack() {
 	fi
 	say "downloading ${#resolved[@]} packages: ${resolved[*]%%=*}"
 	if ! (cd "$work/debs" && apt-get "${apt_options[@]}" -q download "${resolved[@]}") >"$work/log" 2>&1; then
-		sed 's/^/    /' "$work/log" >&2
+		grep -E '^(E|Err)' "$work/log" | sed 's/^/    /' | head -n 5 >&2 || true
 		return 1
 	fi
 	say "unpacking $(du -sh "$work/debs" | cut -f1) into $tools (nothing is installed or started)"
@@ -212,6 +212,8 @@ unpack() {
 		dpkg-deb -x "$file" "$work/tree"
 	done
 	merge_usr "$work/tree"
+	relative_links "$work/tree"
+	relocate "$work/tree"
 	place "$work/tree"
 }
 
@@ -225,6 +227,52 @@ merge_usr() {
 			cp -al "$1/$directory/." "$1/usr/$directory/"
 			rm -rf "${1:?}/$directory"
 		fi
+	done
+}
+
+# relative_links TREE: links that point to /usr/... point into the tree, and those whose target is in a
+# package that the machine has installed already point to the machine's copy.
+relative_links() {
+	local tree="$1" link target
+	while IFS= read -r -d '' link; do
+		target="$(readlink "$link")"
+		if [ -e "$tree$target" ]; then
+			ln -sfnr "$tree$target" "$link"
+		fi
+	done < <(find "$tree" -type l -lname '/*' -print0)
+	while IFS= read -r -d '' link; do
+		target="$(realpath -m "$link")"
+		target="${target#"$tree"}"
+		if [ -e "$target" ]; then
+			ln -sfn "$target" "$link"
+		fi
+	done < <(find "$tree" -xtype l -print0)
+}
+
+# relocate TREE: Debian's Prometheus and Alertmanager read their templates and web pages from
+# /usr/share/prometheus, a path fixed at build time (Alertmanager doesn't start without it). In the unpacked
+# copies that path is made relative, which keeps its length, and a small script of the program's name starts
+# them in the tools cache. Their other paths come from flags, which have to be absolute then.
+relocate() {
+	local tree="$1" program file
+	for program in prometheus prometheus-alertmanager; do
+		file="$tree/usr/bin/$program"
+		if [ ! -f "$file" ] || ! LC_ALL=C grep -qF /usr/share/prometheus/ "$file"; then
+			continue
+		fi
+		mkdir -p "$tree/usr/lib/sre-harness"
+		LC_ALL=C sed 's#/usr/share/prometheus/#usr/share/prometheus//#g' "$file" >"$tree/usr/lib/sre-harness/$program"
+		if [ "$(stat -c %s "$file")" -ne "$(stat -c %s "$tree/usr/lib/sre-harness/$program")" ]; then
+			die "internal error: relocating $program changed its size"
+		fi
+		chmod 755 "$tree/usr/lib/sre-harness/$program"
+		rm "$file"
+		cat >"$file" <<'WRAPPER'
+#!/bin/sh
+# Made by sre-harness scripts/tools.sh: the program finds its templates and pages relative to this directory.
+cd "$(dirname "$0")/../.." && exec "usr/lib/sre-harness/${0##*/}" "$@"
+WRAPPER
+		chmod 755 "$file"
 	done
 }
 
