@@ -1,0 +1,18 @@
+//! The controllers: they watch the API and bring what is closer to what is asked for.
+//!
+//! All of them are level-triggered: a change only says which object to look at; what to do follows from the state. They
+//! share one watch per kind ([`informer`]) and talk to the API server as on a real cluster, through `kube::Client` alone.
+
+mod context;
+pub mod deployment;
+pub mod error;
+pub mod events;
+mod expectations;
+pub mod hash;
+pub mod informer;
+pub mod owner;
+pub mod pods;
+pub mod queue;
+mod replicaset;
+
+pub use context::{Context, run};
