@@ -110,7 +110,7 @@ fn commit(
         };
         match done {
             Ok(object) => return Ok(Written { object, warnings }),
-            Err(StoreError::Conflict) if pinned => return Err(ApiError::modified(resource, &key.name)),
+            // Again on the newer object. A version that the client named does not match that one and ends it above.
             Err(StoreError::Conflict) => {}
             Err(_) => return Err(ApiError::not_found(resource, &key.name)),
         }
