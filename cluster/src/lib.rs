@@ -1,5 +1,9 @@
 //! The embedded Kubernetes: API server, controllers, kubelet and service proxy in one process.
 
 pub mod api;
+pub mod builder;
+pub mod controllers;
 pub mod net;
 pub mod store;
+
+pub use builder::{Cluster, ClusterConfig, ClusterError};

@@ -4,6 +4,8 @@
 //! `verbs`, and for writes through `schema` (decode, defaults, validation) into the store. The same router serves the TLS
 //! listener and, without a socket, `kube::Client::new(server.router(), "default")`.
 
+pub mod credentials;
+pub mod listen;
 pub mod negotiate;
 pub mod request;
 pub mod resources;

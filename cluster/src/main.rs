@@ -1,0 +1,69 @@
+//! The `cluster` program: one embedded cluster, until it is told to stop.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use cluster::{Cluster, ClusterConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Parser)]
+#[command(name = "cluster", version, about = "An embedded Kubernetes in one process")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a cluster until SIGINT or SIGTERM, then stops every pod gracefully
+    Serve {
+        /// Directory for logs, volumes and the kubeconfig
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Where the kubeconfig goes [default: DIR/kubeconfig]
+        #[arg(long, value_name = "PATH")]
+        kubeconfig: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(std::io::stderr)
+        .init();
+    let Command::Serve { data_dir, kubeconfig } = Arguments::parse().command;
+    match serve(data_dir, kubeconfig) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  caused by: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(data_dir: PathBuf, kubeconfig: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shim = vec![std::env::current_exe()?.into_os_string(), "pod-shim".into()];
+    let mut config = ClusterConfig::new(data_dir, shim);
+    config.kubeconfig = kubeconfig;
+    let cluster = Cluster::start(config).await?;
+    println!(
+        "API server ready: https://{} (kubeconfig {})",
+        cluster.api_address(),
+        cluster.kubeconfig_path().display()
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    cluster.shutdown().await;
+    Ok(())
+}
