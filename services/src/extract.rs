@@ -1,12 +1,12 @@
 //! Request extractors whose rejections are our JSON errors.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request, rejection::JsonRejection},
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::JsonRejection},
     http::{StatusCode, request::Parts},
 };
 use serde::de::DeserializeOwned;
 
-use crate::error::ApiError;
+use crate::error::{self, ApiError};
 
 /// A JSON body: 415 without the content type, 400 for broken JSON or UTF-8, 422 for wrong or missing fields,
 /// 413 when it is too long.
@@ -59,6 +59,21 @@ fn data_error(text: &str) -> String {
         return format!("The field {field:?} has the wrong type");
     }
     "The request body is not an object of the expected fields".to_owned()
+}
+
+/// The one parameter of a route's path; 404 when it is not UTF-8.
+#[derive(Clone, Debug)]
+pub struct PathText(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathText {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(text)) => Ok(Self(text)),
+            Err(_) => Err(error::not_found().await),
+        }
+    }
 }
 
 /// The session token of a request: the cookie `session`, or `Authorization: Bearer`.

@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Path, Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,7 +15,7 @@ use crate::{
     config::{ConfigError, Env},
     downstream::Chain,
     error::ApiError,
-    extract::{Json, SessionToken},
+    extract::{Json, PathText, SessionToken},
     health::{Dependency, Health},
     images::{self, model::StoredImage},
     metrics::Metrics,
@@ -147,7 +147,7 @@ async fn upload(
 
 async fn image(
     State(gateway): State<Gateway>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     gateway.images.get(&id, &headers).await

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -20,6 +20,7 @@ use crate::{
     config::{ConfigError, Env},
     downstream::Chain,
     error::ApiError,
+    extract::PathText,
     health::{Dependency, Health},
     metrics::Metrics,
     proxy::{self, BodyError, LimitedBody},
@@ -85,7 +86,7 @@ pub fn service(env: &Env) -> Result<Service, ConfigError> {
 
 async fn upload(
     State(images): State<Images>,
-    Path(owner): Path<String>,
+    PathText(owner): PathText,
     request: Request,
 ) -> Result<Response, ApiError> {
     let owner = owner_number(&owner)?;
@@ -95,6 +96,12 @@ async fn upload(
         proxy::discard(body).await;
         return Err(busy());
     };
+    if is_multipart(&parts.headers) {
+        images.reject("not_a_picture");
+        proxy::discard(body).await;
+        let message = "Send the picture itself as the request's body, not a multipart form";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).closing());
+    }
     if proxy::announced_length(&parts.headers).is_some_and(|length| length > images.max_upload) {
         images.reject("too_large");
         proxy::discard(body).await;
@@ -115,14 +122,14 @@ async fn upload(
     }
 }
 
-async fn list(State(images): State<Images>, Path(owner): Path<String>) -> Result<Response, ApiError> {
+async fn list(State(images): State<Images>, PathText(owner): PathText) -> Result<Response, ApiError> {
     let found = images.storage.list(owner_number(&owner)?).await.map_err(|error| storage_error(&error))?;
     Ok(axum::Json(ImageList { images: found }).into_response())
 }
 
 async fn image(
     State(images): State<Images>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::new(StatusCode::NOT_FOUND, "No such picture");
@@ -148,6 +155,11 @@ async fn image(
     }
     proxy::no_sniff(headers);
     Ok(response)
+}
+
+fn is_multipart(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"))
 }
 
 fn owner_number(text: &str) -> Result<i64, ApiError> {
