@@ -17,7 +17,7 @@ pub struct Log {
 }
 
 struct Inner {
-    file: File,
+    file: Option<File>,
     started: Instant,
     elapsed_before: Millis,
     events: Vec<Event>,
@@ -32,7 +32,12 @@ impl Log {
     /// If the file cannot be created.
     pub fn create(path: &Path, subscriber: Option<mpsc::Sender<Event>>) -> io::Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).open(path)?;
-        Ok(Self::over(file, Vec::new(), subscriber))
+        Ok(Self::over(Some(file), Vec::new(), subscriber))
+    }
+
+    /// A log in memory only, for what is no run.
+    pub fn unrecorded() -> Self {
+        Self::over(None, Vec::new(), None)
     }
 
     /// Goes on with the log of an interrupted run. A torn last line is cut off first.
@@ -46,10 +51,10 @@ impl Log {
             OpenOptions::new().write(true).open(path)?.set_len(keep as u64)?;
         }
         let file = OpenOptions::new().append(true).open(path)?;
-        Ok(Self::over(file, events, subscriber))
+        Ok(Self::over(Some(file), events, subscriber))
     }
 
-    fn over(file: File, events: Vec<Event>, subscriber: Option<mpsc::Sender<Event>>) -> Self {
+    fn over(file: Option<File>, events: Vec<Event>, subscriber: Option<mpsc::Sender<Event>>) -> Self {
         let elapsed_before = events.last().map_or(Millis(0), |event| event.elapsed);
         let inner = Inner { file, started: Instant::now(), elapsed_before, events, subscriber, error: None };
         Self { inner: Arc::new(Mutex::new(inner)) }
@@ -105,8 +110,9 @@ impl Log {
 
 impl Inner {
     fn write(&mut self, event: &Event) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
         let line = to_line(event).map_err(io::Error::other)?;
-        self.file.write_all(line.as_bytes())?;
+        file.write_all(line.as_bytes())?;
         let about_fault = matches!(
             event.kind,
             EventKind::FaultPlanned { .. }
@@ -114,7 +120,7 @@ impl Inner {
                 | EventKind::FaultRevertFailed { .. }
                 | EventKind::RunFinished { .. }
         );
-        if about_fault { self.file.sync_data() } else { Ok(()) }
+        if about_fault { file.sync_data() } else { Ok(()) }
     }
 }
 
@@ -154,7 +160,7 @@ mod tests {
     fn a_full_disk_is_noticed() {
         // /dev/full takes no byte.
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let log = Log::over(file, Vec::new(), None);
+        let log = Log::over(Some(file), Vec::new(), None);
         log.note("lost");
         assert!(log.check().is_err());
         assert_eq!(log.events().len(), 1);

@@ -94,6 +94,11 @@ impl Diagnostics {
     pub fn count(&self) -> usize {
         self.items.len() + self.left_out
     }
+
+    /// Number of problems that forbid a run, also of those that are not shown.
+    pub fn error_count(&self) -> usize {
+        self.count() - self.iter().filter(|one| one.severity == Severity::Warning).count()
+    }
 }
 
 impl fmt::Display for Diagnostics {
@@ -143,8 +148,10 @@ impl<'t> SourceText<'t> {
         let line_start = self.line_starts[line as usize - 1];
         let rest = &self.text[line_start..];
         let content = rest[..rest.find('\n').unwrap_or(rest.len())].trim_end_matches('\r');
-        let end =
-            floor_char_boundary(self.text, span.end).clamp(start, (line_start + content.len()).max(start));
+        let end = floor_char_boundary(self.text, span.end).min(line_start + content.len());
+        // At the end of a line at the latest: not on its line break.
+        let start = start.min(line_start + content.len());
+        let end = end.max(start);
         let column = self.text[line_start..start].chars().count();
         let length = self.text[start..end].chars().count();
 

@@ -6,9 +6,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     inject::{NotInjected, plan_faults},
     prepare::{Stopped, check_configuration},
-    session::{Session, Target},
+    session::Session,
 };
-use crate::log::Log;
+use crate::{Target, log::Log};
 
 /// What would be done to which objects.
 pub struct DryRunFault {
@@ -33,10 +33,11 @@ pub struct DryRun {
     pub not_ready: Option<(String, String)>,
 }
 
-/// Resolves targets and compares the scenario with the loaded configuration. Only reads. `log` receives nothing but remarks.
-pub async fn dry_run(plan: &Plan, target: &Target, log: &Log) -> DryRun {
+/// Resolves targets and compares the scenario with the loaded configuration. Only reads.
+pub async fn dry_run(plan: &Plan, target: &Target) -> DryRun {
+    let log = Log::unrecorded();
     let mut result = DryRun::default();
-    let session = match Session::connect("dry-run", plan, target, log, &CancellationToken::new()).await {
+    let session = match Session::connect("dry-run", plan, target, &log, &CancellationToken::new()).await {
         Ok(session) => session,
         Err(error) => {
             result.stop(Stopped::not_ready("monitoring", &error));

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use harness_event::{EventKind, FaultSpec, Millis, Phase, Timestamp};
+use harness_event::{EventKind, FaultSpec, Phase, Timestamp};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -138,9 +138,4 @@ pub(super) async fn revert_and_verify(
         tries += 1;
     }
     snapshot.verify(client, namespace, VERIFY_LIMIT).await
-}
-
-/// Time that the faults themselves take.
-pub(super) fn demanded(session: &Session) -> Millis {
-    session.plan.faults.iter().map(|fault| fault.start + fault.duration).max().unwrap_or_default()
 }

@@ -16,4 +16,3 @@ mod session;
 pub use dry_run::{DryRun, DryRunFault, dry_run};
 pub use recover::{RecoverError, Recovered, recover, recover_from_cluster};
 pub use run::{RunOptions, run};
-pub use session::Target;

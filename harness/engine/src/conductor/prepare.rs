@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness_event::{DetectionBound, EventKind, RunTarget};
 
 use super::session::Session;
-use crate::monitor::{Position, ReadinessOptions, bounds, chain, clock_offset, prove_ready};
+use crate::monitor::{Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready};
 
 /// Time for the monitoring system to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -89,11 +89,14 @@ async fn prove(session: &Session) -> Result<Position, Stopped> {
 
 /// Compares the scenario with the loaded configuration.
 pub(super) async fn check_configuration(session: &Session) -> Result<Vec<DetectionBound>, Stopped> {
-    let loaded = bounds::Loaded::read(&session.prometheus, &session.alertmanager).await;
+    let loaded = Loaded::read(&session.prometheus, &session.alertmanager).await;
     let loaded = loaded.map_err(|error| Stopped::not_ready("monitoring configuration", &error))?;
-    let preflight = bounds::preflight(&session.plan, &loaded);
-    match preflight.problems.is_empty() {
-        true => Ok(preflight.bounds),
-        false => Err(Stopped::Refused(preflight.problems)),
+    let preflight = preflight(&session.plan, &loaded);
+    if !preflight.problems.is_empty() {
+        return Err(Stopped::Refused(preflight.problems));
     }
+    for note in preflight.notes {
+        session.log.note(note);
+    }
+    Ok(bounds(&session.plan, &loaded))
 }

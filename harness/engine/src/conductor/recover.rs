@@ -68,15 +68,17 @@ pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered
     Ok(Some(Recovered { run: file.run, reverted, left, verdict: Some(Verdict::of(&log.events())) }))
 }
 
-/// Recovers what the ledger in a namespace says, for a run whose directory is on another machine.
+/// Recovers what the ledger in a namespace says, for a run whose directory is on another machine. Whether that machine still
+/// runs it cannot be known from here: who calls this has decided that it does not. What is done is recorded in `run_dir`.
 ///
 /// # Errors
 /// See [`RecoverError`].
-pub async fn recover_from_cluster(client: &Client, namespace: &str, run_dir: &Path, force: bool) -> Result<Option<Recovered>, RecoverError> {
+pub async fn recover_from_cluster(client: &Client, namespace: &str, run_dir: &Path) -> Result<Option<Recovered>, RecoverError> {
     let Some(file) = Ledger::in_cluster(client, namespace).await? else { return Ok(None) };
-    if !force {
+    if file.is_here() {
         still_running(&file)?;
     }
+    std::fs::create_dir_all(run_dir).map_err(RecoverError::Write)?;
     let log = Log::create(&run_dir.join("recovery.ndjson"), None).map_err(RecoverError::Write)?;
     let mut ledger = Ledger::resume(client, run_dir, file.clone());
     let (reverted, left) = revert_entries(client, &log, &mut ledger).await;

@@ -1,6 +1,6 @@
 //! One run from beginning to end.
 
-use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use harness_event::{CancelReason, EventKind, FORMAT_VERSION, Millis, Phase, Plan, Verdict};
@@ -16,14 +16,18 @@ use super::{
     prepare,
     prepare::Stopped,
     recovery,
-    session::{Session, Target},
+    session::Session,
 };
 use crate::{
+    Target,
     fault::{Ledger, LedgerError},
     log::Log,
-    monitor::{Position, ReceiverEvent, alert_watch, chain},
+    monitor::{Position, ReceiverEvent, chain, watch_alerts},
     observe::{Checks, SteadyState, run_probe, set_up_probe, watch_workloads},
 };
+
+/// Pause between two looks at the alerts, for the live view.
+const ALERT_POLL: Duration = Duration::from_millis(250);
 
 /// What a run needs to know.
 pub struct RunOptions {
@@ -80,7 +84,7 @@ async fn phases(options: &RunOptions, target: &Target, log: &Log, ledger: &Arc<M
         for bound in prepare::check_configuration(&session).await? {
             log.record(EventKind::BoundComputed(bound));
         }
-        let own = Ledger::open(&target.client, &options.run_dir, &options.run, &options.plan.namespace, &target.server).await;
+        let own = Ledger::open(target, &options.run_dir, &options.run, &options.plan.namespace).await;
         let own = Arc::new(Mutex::new(own.map_err(refuse_ledger)?));
         *ledger.lock().await = Some(own.clone());
         Ok((position, own))
@@ -173,7 +177,7 @@ fn observe(session: &Session, position: Position, observers: &mut JoinSet<()>) -
     observers.spawn(checks.watch(log.clone(), sender, stop.clone()));
     observers.spawn(watch_workloads(session.target.client.clone(), session.plan.namespace.clone(), log.clone(), stop.clone()));
     observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
-    let (watcher, log, stop) = (alert_watch::watch(session.prometheus.clone()), log.clone(), stop.clone());
+    let (watcher, log, stop) = (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());
     observers.spawn(async move {
         let mut watcher = Box::pin(watcher);
         while let Some(Some(kind)) = stop.run_until_cancelled(watcher.next()).await {

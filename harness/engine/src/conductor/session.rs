@@ -1,27 +1,14 @@
 //! What every phase works with.
 
 use harness_event::{Plan, Timestamp};
-use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Target,
     log::Log,
     monitor::{Alertmanager, Error, Prometheus, ReceiverClient, Upstreams},
     observe::HttpClient,
 };
-
-/// The cluster that a run is pointed at.
-#[derive(Clone)]
-pub struct Target {
-    /// Its client.
-    pub client: Client,
-    /// Kubeconfig context, for people.
-    pub context: String,
-    /// API server's URL.
-    pub server: String,
-    /// The stack is our own: everything in it must be well before a run.
-    pub own_stack: bool,
-}
 
 /// One run, connected.
 pub(super) struct Session {

@@ -13,7 +13,7 @@ use std::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +22,7 @@ use super::{
     planned::{FaultError, Snapshot},
     wait::call,
 };
+use crate::Target;
 
 /// Name of the ConfigMap.
 const NAME: &str = "sre-harness-ledger";
@@ -96,6 +97,8 @@ pub struct LedgerFile {
     pub namespace: String,
     /// API server of the cluster that the faults are in.
     pub server: String,
+    /// That cluster is the harness's own embedded one: when it is gone, so are the faults in it.
+    pub own_stack: bool,
     /// Machine of the run's process.
     pub host: String,
     /// The run's process.
@@ -107,10 +110,11 @@ pub struct LedgerFile {
 }
 
 impl LedgerFile {
-    fn new(run: &str, namespace: &str, server: &str) -> Self {
+    fn new(run: &str, namespace: &str, target: &Target) -> Self {
         let pid = std::process::id();
-        let (run, namespace, server) = (run.to_owned(), namespace.to_owned(), server.to_owned());
-        Self { version: 1, run, namespace, server, host: host(), pid, started: started(pid).unwrap_or(0), entries: Vec::new() }
+        let (run, namespace, server) = (run.to_owned(), namespace.to_owned(), target.server.clone());
+        let (own_stack, started) = (target.own_stack, started(pid).unwrap_or(0));
+        Self { version: 1, run, namespace, server, own_stack, host: host(), pid, started, entries: Vec::new() }
     }
 
     /// Faults that may still be on.
@@ -118,9 +122,14 @@ impl LedgerFile {
         self.entries.iter().filter(|entry| !entry.reverted)
     }
 
+    /// True if the run's process is, or was, on this machine.
+    pub fn is_here(&self) -> bool {
+        self.host == host()
+    }
+
     /// True if the run's process is known to be dead: same machine, and no such process any more.
     pub fn is_orphan(&self) -> bool {
-        self.host == host() && started(self.pid) != Some(self.started)
+        self.is_here() && started(self.pid) != Some(self.started)
     }
 }
 
@@ -153,6 +162,24 @@ pub fn read_ledger(run_dir: &Path) -> Result<Option<LedgerFile>, LedgerError> {
     parsed.map(Some).map_err(|source| LedgerError::Unreadable { at: path.display().to_string(), source })
 }
 
+fn text(file: &LedgerFile) -> String {
+    // A struct of strings and numbers always serialises.
+    serde_json::to_string_pretty(file).unwrap_or_default()
+}
+
+/// Replaces the file atomically; on stable storage when it returns.
+fn write_file(path: &Path, file: &LedgerFile) -> Result<(), LedgerError> {
+    let new = path.with_extension("json.new");
+    let write = || {
+        let mut out = File::create(&new)?;
+        out.write_all(text(file).as_bytes())?;
+        out.sync_all()?;
+        fs::rename(&new, path)?;
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    };
+    write().map_err(|source| LedgerError::Write { path: path.to_owned(), source })
+}
+
 /// The ledger of one run.
 pub struct Ledger {
     api: Api<ConfigMap>,
@@ -165,7 +192,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Held`] if another run has the namespace or left faults in it.
-    pub async fn open(client: &Client, run_dir: &Path, run: &str, namespace: &str, server: &str) -> Result<Self, LedgerError> {
+    pub async fn open(target: &Target, run_dir: &Path, run: &str, namespace: &str) -> Result<Self, LedgerError> {
+        let client = &target.client;
         let api = Api::namespaced(client.clone(), namespace);
         if let Some(other) = Self::in_cluster(client, namespace).await? {
             let unreverted = other.unreverted().count();
@@ -176,7 +204,7 @@ impl Ledger {
             let gone = call("deleting the old ledger", api.delete(NAME, &DeleteParams::default())).await;
             gone.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
         }
-        let ledger = Self { api, path: run_dir.join(KEY), file: LedgerFile::new(run, namespace, server) };
+        let ledger = Self { api, path: run_dir.join(KEY), file: LedgerFile::new(run, namespace, target) };
         ledger.write_file()?;
         ledger.create().await?;
         Ok(ledger)
@@ -195,9 +223,32 @@ impl Ledger {
         serde_json::from_str(&text).map(Some).map_err(|source| LedgerError::Unreadable { at, source })
     }
 
+    /// Namespaces that hold a ledger.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    pub async fn namespaces(client: &Client) -> Result<Vec<String>, LedgerError> {
+        let api: Api<ConfigMap> = Api::all(client.clone());
+        let params = ListParams::default().fields(&format!("metadata.name={NAME}"));
+        let found = call("looking for ledgers", api.list(&params)).await;
+        let found = found.map_err(|source| LedgerError::Cluster { namespace: "*".to_owned(), source })?;
+        Ok(found.items.into_iter().filter_map(|map| map.metadata.namespace).collect())
+    }
+
     /// Goes on with the ledger of an interrupted run.
     pub fn resume(client: &Client, run_dir: &Path, file: LedgerFile) -> Self {
         Self { api: Api::namespaced(client.clone(), &file.namespace), path: run_dir.join(KEY), file }
+    }
+
+    /// Notes that nothing is left of the faults, because the cluster that they were in is gone.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn forget(run_dir: &Path, mut file: LedgerFile) -> Result<(), LedgerError> {
+        for entry in &mut file.entries {
+            entry.reverted = true;
+        }
+        write_file(&run_dir.join(KEY), &file)
     }
 
     /// Namespace of the faults.
@@ -252,22 +303,11 @@ impl Ledger {
     }
 
     fn text(&self) -> String {
-        // A struct of strings and numbers always serialises.
-        serde_json::to_string_pretty(&self.file).unwrap_or_default()
+        text(&self.file)
     }
 
-    /// Replaces the file atomically; on stable storage when it returns.
     fn write_file(&self) -> Result<(), LedgerError> {
-        let failed = |source| LedgerError::Write { path: self.path.clone(), source };
-        let new = self.path.with_extension("json.new");
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(self.text().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)?;
-            self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-        };
-        write().map_err(failed)
+        write_file(&self.path, &self.file)
     }
 
     async fn create(&self) -> Result<(), LedgerError> {
@@ -295,7 +335,17 @@ mod tests {
 
     #[test]
     fn a_running_process_is_no_orphan_and_a_reused_pid_is() {
-        let mut file = LedgerFile::new("run", "gallery", "https://127.0.0.1");
+        let mut file = LedgerFile {
+            version: 1,
+            run: "run".into(),
+            namespace: "gallery".into(),
+            server: "https://127.0.0.1".into(),
+            own_stack: true,
+            host: host(),
+            pid: std::process::id(),
+            started: started(std::process::id()).unwrap(),
+            entries: vec![],
+        };
         assert!(!file.is_orphan());
         file.started += 1;
         assert!(file.is_orphan());

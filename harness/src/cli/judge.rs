@@ -1,0 +1,53 @@
+//! `harness judge`: the verdict of a recorded run, folded out of its log again.
+
+use std::{fs, path::Path};
+
+use harness_event::Verdict;
+use harness_report::{RunResult, summary};
+
+use super::{Context, args::JudgeArgs, reports};
+use crate::{
+    expected_error::ExpectedError,
+    output::Style,
+};
+
+pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let dir = reports::find(&context.state_dir, &args.run)?;
+    let log = reports::read(&dir)?;
+    let verdict = Verdict::of(&log.events);
+    let out = &context.out;
+    if let Some(result) = RunResult::of(&log.events, &verdict) {
+        out.line(out.paint(Style::Strong, &result.title));
+        out.line(out.paint(Style::Dim, format_args!("{}, run {}", result.scenario, result.run)));
+        if let Some(path) = &args.json {
+            let json = result.to_json().map_err(|error| ExpectedError::Internal {
+                what: "the result could not be written as JSON".to_owned(),
+                source: error.into(),
+            })?;
+            reports::put(path, &json)?;
+        }
+    }
+    if log.torn {
+        context.err.line("the last line of the log is incomplete and was left out: the run was interrupted");
+    }
+    for line in summary(&log.events, &verdict, reports::style(out)) {
+        out.line(line);
+    }
+    if let Some(path) = &args.junit {
+        let xml = harness_report::junit(&log.events, &verdict).map_err(|error| ExpectedError::Internal {
+            what: "the JUnit report could not be made".to_owned(),
+            source: error.into(),
+        })?;
+        reports::put(path, &xml)?;
+    }
+    if let Some(before) = recorded(&dir).filter(|before| before.verdict != verdict) {
+        let text = format!("the run itself said: {}", before.verdict.outcome);
+        context.err.line(context.err.paint(Style::Warn, text));
+    }
+    Ok(verdict.outcome.exit_code())
+}
+
+/// What the run itself wrote, if it can be read.
+fn recorded(dir: &Path) -> Option<RunResult> {
+    serde_json::from_str(&fs::read_to_string(dir.join("result.json")).ok()?).ok()
+}

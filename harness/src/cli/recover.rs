@@ -1,0 +1,145 @@
+//! `harness recover`: takes back what interrupted runs have left.
+
+use std::path::{Path, PathBuf};
+
+use harness_engine::{
+    conductor::{RecoverError, Recovered, recover, recover_from_cluster},
+    fault::{Ledger, LedgerFile, read_ledger},
+};
+
+use super::{Context, args::RecoverArgs, reports};
+use crate::{
+    exit_code,
+    expected_error::{ExpectedError, chain},
+    output::Style,
+    stack::{self, State},
+    target::Target,
+};
+
+pub(super) async fn exec(args: RecoverArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let target = connect(context).await?;
+    let dirs = match &args.run {
+        Some(run) => vec![reports::find(&context.state_dir, run)?],
+        None => reports::all(&context.state_dir),
+    };
+    let mut summary = Summary::default();
+    for dir in dirs {
+        one(&dir, target.as_ref(), context, &mut summary).await?;
+    }
+    if let (None, Some(target)) = (&args.run, &target) {
+        foreign(target, context, &mut summary).await?;
+    }
+    summary.finish(context)
+}
+
+/// The cluster to recover in; `None` if it is the embedded one and that is gone.
+async fn connect(context: &Context) -> Result<Option<Target>, ExpectedError> {
+    if context.external() {
+        let target = Target::external(context.global.kubeconfig.as_deref(), context.global.context.as_deref()).await?;
+        return Ok(Some(target));
+    }
+    match stack::state(&context.state_dir)? {
+        State::Up(_) => Ok(Some(Target::embedded(&context.state_dir.kubeconfig()).await?)),
+        _ => Ok(None),
+    }
+}
+
+#[derive(Default)]
+struct Summary {
+    done: usize,
+    left: Vec<String>,
+    running: Vec<String>,
+}
+
+impl Summary {
+    fn finish(self, context: &Context) -> Result<u8, ExpectedError> {
+        if !self.left.is_empty() {
+            return Err(ExpectedError::RollbackIncomplete { left: self.left.join("; "), recover: "harness recover".to_owned() });
+        }
+        if let Some(running) = self.running.first() {
+            return Err(ExpectedError::Usage { message: running.clone(), hint: None });
+        }
+        if self.done == 0 {
+            context.out.line("nothing to recover");
+        }
+        Ok(exit_code::PASSED)
+    }
+
+    fn add(&mut self, recovered: Recovered, context: &Context) {
+        let out = &context.out;
+        self.done += 1;
+        out.line(format_args!("{} {}", out.paint(Style::Strong, "recovered run"), recovered.run));
+        for fault in &recovered.reverted {
+            out.line(format_args!("  {} {fault}", out.paint(Style::Good, "undone:")));
+        }
+        if recovered.reverted.is_empty() && recovered.left.is_empty() {
+            out.line("  no fault was left; its hold on the namespace is lifted");
+        }
+        self.left.extend(recovered.left.iter().map(|left| format!("run {}: {left}", recovered.run)));
+    }
+}
+
+async fn one(dir: &Path, target: Option<&Target>, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
+    let Some(file) = read_ledger(dir).map_err(|error| unreadable(&error))? else { return Ok(()) };
+    let unreverted = file.unreverted().count();
+    let Some(target) = target.filter(|target| is_there(&file, target, context)) else {
+        if unreverted > 0 && file.own_stack && !context.external() {
+            return forget(dir, file, context, summary);
+        }
+        if unreverted > 0 {
+            let message = format!("run {} left {unreverted} faults in another cluster, {}", file.run, file.server);
+            let hint = Some("name that cluster with --kubeconfig and --context".to_owned());
+            return Err(ExpectedError::Usage { message, hint });
+        }
+        return Ok(());
+    };
+    match recover(&target.client, dir).await {
+        Ok(None) => {}
+        Ok(Some(recovered)) => {
+            summary.add(recovered, context);
+            reports::write(dir, &reports::read(dir)?.events, None, None)?;
+        }
+        Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
+        Err(error) => return Err(failed(&error)),
+    }
+    Ok(())
+}
+
+/// Is this the cluster in which the run's faults are?
+fn is_there(file: &LedgerFile, target: &Target, context: &Context) -> bool {
+    // The same cluster may be reached under another address; one that the user names is taken as meant.
+    file.server == target.server || (context.external() && !file.own_stack)
+}
+
+/// The embedded cluster of that run is gone, and its faults with it.
+fn forget(dir: &Path, file: LedgerFile, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
+    if !file.is_orphan() {
+        summary.running.push(format!("run {} is still going on in process {}", file.run, file.pid));
+        return Ok(());
+    }
+    context.out.line(format_args!("run {}: its embedded cluster is gone, and its faults with it", file.run));
+    summary.done += 1;
+    Ledger::forget(dir, file).map_err(|error| unreadable(&error))
+}
+
+/// Runs of other machines: the cluster itself says what they left.
+async fn foreign(target: &Target, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
+    for namespace in Ledger::namespaces(&target.client).await.map_err(|error| unreadable(&error))? {
+        let dir: PathBuf = context.state_dir.runs().join(format!("recovery-{}", jiff::Timestamp::now().as_millisecond()));
+        match recover_from_cluster(&target.client, &namespace, &dir).await {
+            Ok(None) => {}
+            Ok(Some(recovered)) => summary.add(recovered, context),
+            Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static)) -> ExpectedError {
+    ExpectedError::Usage { message: chain(error), hint: None }
+}
+
+fn failed(error: &RecoverError) -> ExpectedError {
+    ExpectedError::Unreachable { what: format!("recovery is not complete: {}", chain(error)), source: None }
+}
