@@ -22,11 +22,13 @@ pub(crate) struct Issue {
     pub message: String,
     pub hint: Option<String>,
     pub span: Option<Span>,
+    /// What else is wrong in the same value.
+    pub also: Vec<Issue>,
 }
 
 impl Issue {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, span: None }
+        Self { message: message.into(), hint: None, span: None, also: Vec::new() }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
@@ -41,6 +43,21 @@ impl Issue {
     pub(crate) fn or_hint(self, hint: impl Into<String>) -> Self {
         let hint = self.hint.unwrap_or_else(|| hint.into());
         Self { hint: Some(hint), ..self }
+    }
+
+    /// Several issues as one; none is success.
+    pub(crate) fn all(issues: Vec<Self>) -> Result<(), Self> {
+        let mut issues = issues.into_iter();
+        match issues.next() {
+            None => Ok(()),
+            Some(first) => Err(Self { also: issues.collect(), ..first }),
+        }
+    }
+
+    /// Says which key they are about.
+    pub(crate) fn of_key(self, key: &str) -> Self {
+        let also = self.also.into_iter().map(|issue| issue.of_key(key)).collect();
+        Self { message: format!("`{key}`: {}", self.message), also, ..self }
     }
 
     pub(crate) fn at(self, span: &Span) -> Self {
@@ -68,7 +85,10 @@ impl<'t> Problems<'t> {
     }
 
     /// Something that stands in the file is wrong.
-    pub(crate) fn error(&mut self, span: &Span, issue: Issue) {
+    pub(crate) fn error(&mut self, span: &Span, mut issue: Issue) {
+        for other in std::mem::take(&mut issue.also) {
+            self.error(span, other);
+        }
         let span = issue.span.clone().unwrap_or_else(|| span.clone());
         if !self.broken_lines.contains(&self.source.line(span.start)) {
             self.push(Severity::Error, &span, issue);

@@ -12,10 +12,15 @@ use crate::{
     syntax::type_name,
 };
 
+/// Most tables of one list: they are held against each other.
+const MAX_TABLES: usize = 1000;
+
 /// A table being read.
 pub(crate) struct Reader<'v, 't> {
     schema: &'static schema::Table,
     entries: &'v DeTable<'t>,
+    /// Known keys that unknown ones stand for, most probably.
+    meant: Vec<&'static str>,
     /// Its header, or the whole inline table.
     pub span: Span,
 }
@@ -28,12 +33,15 @@ impl<'v, 't> Reader<'v, 't> {
         span: Span,
         problems: &mut Problems<'_>,
     ) -> Self {
+        let mut meant = Vec::new();
         for key in entries.keys().filter(|key| schema.key(key.get_ref()).is_none()) {
             let name = key.get_ref();
             let issue = Issue::new(format!("unknown key {} in {}", quoted(name), schema.label()));
-            problems.error(&key.span(), issue.maybe_hint(unknown_key_hint(name, schema)));
+            let near = suggest::nearest(name, schema.names());
+            meant.extend(near);
+            problems.error(&key.span(), issue.hint(unknown_key_hint(name, near, schema)));
         }
-        Self { schema, entries, span }
+        Self { schema, entries, meant, span }
     }
 
     fn schema_key(&self, name: &str) -> Option<&'static Key> {
@@ -57,6 +65,11 @@ impl<'v, 't> Reader<'v, 't> {
         self.entries.get(name).and_then(|value| value.get_ref().as_str())
     }
 
+    /// True if the key stands in the file, or an unknown one that is nearly written like it.
+    pub(crate) fn has_or_meant(&self, name: &str) -> bool {
+        self.has(name) || self.meant.contains(&name)
+    }
+
     /// Reads a key. `None` if it is not there and has no default, or is wrong; what is wrong is reported.
     pub(crate) fn get<T>(
         &self,
@@ -70,8 +83,7 @@ impl<'v, 't> Reader<'v, 't> {
             return match read(value.get_ref(), &span) {
                 Ok(value) => Some(Found { value, span, given: true }),
                 Err(issue) => {
-                    let message = format!("`{name}`: {}", issue.message);
-                    problems.error(&span, Issue { message, ..issue });
+                    problems.error(&span, issue.of_key(name));
                     None
                 }
             };
@@ -93,7 +105,13 @@ impl<'v, 't> Reader<'v, 't> {
 
     fn missing(&self, key: &Key, problems: &mut Problems<'_>) {
         let (name, label) = (key.name, self.schema.label());
+        if self.meant.contains(&name) {
+            return;
+        }
         let issue = match key.kind {
+            Kind::Tables(table) | Kind::Table(table) if self.schema.header.is_empty() => {
+                Issue::new(format!("there is no {}", table.header)).hint(key.doc)
+            }
             Kind::Tables(table) | Kind::Table(table) => {
                 Issue::new(format!("there is no {} in {label}", table.header)).hint(key.doc)
             }
@@ -163,8 +181,16 @@ impl<'v, 't> Reader<'v, 't> {
         if items.is_empty() && key.need == Need::Required {
             self.missing(key, problems);
         }
-        let mut readers = Vec::with_capacity(items.len());
-        for item in items.iter() {
+        if let Some(extra) = items.get(MAX_TABLES) {
+            let issue = Issue::new(format!(
+                "there are {} tables {}, at most {MAX_TABLES}",
+                items.len(),
+                schema.header
+            ));
+            problems.error(&extra.span(), issue);
+        }
+        let mut readers = Vec::new();
+        for item in items.iter().take(MAX_TABLES) {
             match item.get_ref() {
                 DeValue::Table(entries) => readers.push(Reader::new(schema, entries, item.span(), problems)),
                 other => problems
@@ -175,19 +201,20 @@ impl<'v, 't> Reader<'v, 't> {
     }
 }
 
-/// The key that was meant: a near one of this table, or the same one of another table.
-fn unknown_key_hint(name: &str, table: &'static schema::Table) -> Option<String> {
-    if let Some(near) = suggest::nearest(name, table.names()) {
-        return Some(format!("did you mean {near:?}?"));
+/// The key that was meant: a near one of this table, or one of another table.
+fn unknown_key_hint(name: &str, near: Option<&str>, table: &'static schema::Table) -> String {
+    if let Some(near) = near {
+        return format!("did you mean {near:?}?");
     }
-    let elsewhere: Vec<_> = schema::SCENARIO
-        .walk()
-        .into_iter()
-        .filter(|other| other.key(name).is_some())
-        .map(schema::Table::label)
-        .collect();
-    match elsewhere.as_slice() {
-        [] => Some(format!("the keys of {} are: {}", table.label(), table.names().join(", "))),
-        places => Some(format!("{name:?} is a key of {}", places.join(" and "))),
+    let all = schema::SCENARIO.walk();
+    let places = |name: &str| {
+        let tables = all.iter().filter(|other| other.key(name).is_some()).map(|other| other.label());
+        tables.collect::<Vec<_>>().join(" and ")
+    };
+    let names = all.iter().flat_map(|other| other.names());
+    match suggest::nearest(name, names) {
+        Some(exact) if exact == name => format!("{name:?} is a key of {}", places(name)),
+        Some(near) => format!("did you mean {near:?}, a key of {}?", places(near)),
+        None => format!("the keys of {} are: {}", table.label(), table.names().join(", ")),
     }
 }

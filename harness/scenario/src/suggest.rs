@@ -11,12 +11,12 @@ pub(crate) fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c 
         .into_iter()
         .map(|candidate| (strsim::osa_distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
+        .min_by_key(|(distance, candidate)| (*distance, *candidate != typed))
         .map(|(_, candidate)| candidate)
 }
 
 /// `did you mean "x"?`, or the list of what there is.
-pub(crate) fn hint<'c>(typed: &str, candidates: &[&'c str], what: &str) -> Option<String> {
+pub(crate) fn hint(typed: &str, candidates: &[&str], what: &str) -> Option<String> {
     match nearest(typed, candidates.iter().copied()) {
         Some(near) => Some(format!("did you mean {near:?}?")),
         None if candidates.is_empty() => None,

@@ -56,12 +56,12 @@ fn too_deep(text: &str) -> Option<Span> {
 }
 
 fn syntax_hint(message: &str, text: &str, span: &Span) -> Option<String> {
-    let here = text.get(span.start..)?;
-    let bare_length = here.starts_with(|c: char| c.is_ascii_digit());
     if message.contains("duplicate key") {
         return Some("a key stands once in its table; a list of tables repeats its [[header]]".to_owned());
     }
-    (bare_length && message.contains("number")).then(|| "lengths of time are texts: \"25s\"".to_owned())
+    let value = text.get(span.clone())?;
+    let unquoted = message.contains("must be quoted") && value.len() <= 60;
+    unquoted.then(|| format!("write {:?}", value.trim_end()))
 }
 
 /// What a value is, for messages.

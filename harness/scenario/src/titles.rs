@@ -45,18 +45,17 @@ pub(crate) fn no_unexpected_alert() -> String {
 
 pub(crate) fn http(expected: &HttpExpectation, fault: &str) -> String {
     let HttpExpectation { probe, step, status, within, .. } = expected;
-    let mut title = format!("{probe}: {step} answers {status}");
-    if let Some(part) = &expected.body_contains {
-        title += &format!(" with {:?}", shortened(part));
-    }
-    if let Some(latency) = expected.max_latency {
-        title += &format!(" in at most {latency}");
-    }
-    title += &format!(" {}", window(expected.window, fault));
-    if *within > Millis(0) {
-        title += &format!(", from {within} on at the latest");
-    }
-    title
+    let body = expected
+        .body_contains
+        .as_ref()
+        .map_or_else(String::new, |part| format!(" with {:?}", shortened(part)));
+    let latency = expected.max_latency.map_or_else(String::new, |latency| format!(" in at most {latency}"));
+    let window = window(expected.window, fault);
+    let from = match within {
+        Millis(0) => String::new(),
+        within => format!(", from {within} on at the latest"),
+    };
+    format!("{probe}: {step} answers {status}{body}{latency} {window}{from}")
 }
 
 pub(crate) fn promql(expected: &PromqlExpectation, fault: &str) -> String {

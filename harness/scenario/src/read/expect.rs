@@ -51,12 +51,12 @@ fn alert(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> AlertDraft {
         .into_iter()
         .filter_map(|(key, state)| Some((state, table.duration(key, problems)?)))
         .collect();
-    if !DEADLINES.iter().any(|(key, _)| table.has(key)) {
+    if !DEADLINES.iter().any(|(key, _)| table.has_or_meant(key)) {
         let hint = format!("add one of {}", DEADLINES.map(|(key, _)| key).join(", "));
         problems
             .incomplete(&table.span, Issue::new("the alert has no deadline: nothing is expected").hint(hint));
     }
-    match (table.has("delivered_within"), table.has("receiver")) {
+    match (table.has_or_meant("delivered_within"), table.has_or_meant("receiver")) {
         (true, false) => {
             let issue =
                 Issue::new("missing key \"receiver\" in [[expect.alert]]: to whom is the alert delivered?");
@@ -114,7 +114,7 @@ fn promql(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> PromqlDraft {
             Some(Found { value: mode(value), span, given })
         })
         .collect();
-    let given: Vec<&str> = MODES.into_iter().filter(|key| table.has(key)).collect();
+    let given: Vec<&str> = MODES.into_iter().filter(|key| table.has_or_meant(key)).collect();
     match given.as_slice() {
         [] => {
             let issue = Issue::new("the expectation does not say when it must hold");

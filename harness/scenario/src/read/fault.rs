@@ -17,7 +17,7 @@ pub(super) fn read(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Fault
     let duration = table.duration("duration", problems);
     let effect_within = table.duration("effect_within", problems);
     let actions = [scale(table, problems), delete_pods(table, problems), restart(table, problems)];
-    let given: Vec<&str> = ACTIONS.into_iter().filter(|key| table.has(key)).collect();
+    let given: Vec<&str> = ACTIONS.into_iter().filter(|key| table.has_or_meant(key)).collect();
     match given.as_slice() {
         [] => {
             let hint = "scale = { workload = \"deployment/NAME\", replicas = 0 }, or delete_pods, or restart";

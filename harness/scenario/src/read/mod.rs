@@ -69,9 +69,15 @@ fn monitoring(top: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<Monit
     })
 }
 
-/// The `name`s of a list of tables, as far as they are texts.
+/// The `name`s of a list of tables, as far as they are texts, each once.
 fn names(tables: &[Reader<'_, '_>]) -> Vec<String> {
-    tables.iter().filter_map(|table| table.raw_text("name")).map(str::to_owned).collect()
+    let mut names = Vec::<String>::new();
+    for name in tables.iter().filter_map(|table| table.raw_text("name")) {
+        if !names.iter().any(|other| other == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// Reports names that stand more than once.

@@ -45,7 +45,7 @@ fn http(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<SteadyChe
     let url =
         table.get("url", problems, |value, span| values::without_placeholders(values::url(value, span)?));
     let status = table.integer("status", problems);
-    let body_contains = table.get("body_contains", problems, values::text);
+    let body_contains = table.get("body_contains", problems, values::body_part);
     let timeout = table.duration("timeout", problems);
     Some(SteadyCheckKind::Http {
         url: url?.value,

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use crate::{
     problems::{Issue, Span},
+    schema::length,
     suggest::{self, quoted},
     syntax::type_name,
 };
@@ -83,18 +84,14 @@ pub(crate) fn duration(value: &DeValue<'_>, min: i64, max: i64) -> Result<Millis
         let message = if millis == 0 {
             "must not be zero".to_owned()
         } else {
-            format!("must be at least {}", Millis(min))
+            format!("must be at least {}", length(min))
         };
         return Err(Issue::new(message));
     }
     if millis > max {
-        return Err(Issue::new(format!("must be at most {}", shown_maximum(max))));
+        return Err(Issue::new(format!("must be at most {}", length(max))));
     }
     Ok(Millis(millis))
-}
-
-fn shown_maximum(ms: i64) -> String {
-    if ms % 3_600_000 == 0 { format!("{}h", ms / 3_600_000) } else { Millis(ms).to_string() }
 }
 
 /// `1h2m3s400ms`, units from large to small and each once; a decimal fraction is exact to the millisecond: `1.5s`.

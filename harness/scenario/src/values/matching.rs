@@ -84,13 +84,21 @@ pub(crate) fn matchers(value: &DeValue<'_>, own_keys: &[&str]) -> Result<Matched
         return Err(Issue::new(format!("expected a table of labels, this is {}", type_name(value)))
             .hint("write { severity = \"page\", instance = \"=~10\\\\..*\" }"));
     };
-    let (mut matchers, mut suspicious) = (Vec::new(), Vec::new());
+    let (mut matchers, mut suspicious, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
     for (name, value) in labels.iter().filter(|(name, _)| !own_keys.contains(&name.get_ref().as_ref())) {
-        label_name(name.get_ref()).map_err(|issue| issue.at(&name.span()))?;
-        let matcher = matcher(name.get_ref(), value.get_ref()).map_err(|issue| issue.at(&value.span()))?;
-        suspicious.extend(suspicion(&matcher).map(|issue| issue.at(&value.span())));
-        matchers.push(matcher);
+        let (name_span, value_span) = (name.span(), value.span());
+        if let Err(issue) = label_name(name.get_ref()) {
+            wrong.push(issue.at(&name_span));
+        }
+        match matcher(name.get_ref(), value.get_ref()) {
+            Ok(matcher) => {
+                suspicious.extend(suspicion(&matcher).map(|issue| issue.at(&value_span)));
+                matchers.push(matcher);
+            }
+            Err(issue) => wrong.push(issue.at(&value_span)),
+        }
     }
+    Issue::all(wrong)?;
     Ok((matchers, suspicious))
 }
 

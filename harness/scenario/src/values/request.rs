@@ -64,31 +64,49 @@ pub(crate) fn headers(value: &DeValue<'_>, _: &Span) -> Result<BTreeMap<String, 
         return Err(Issue::new(format!("expected a table of headers, this is {}", type_name(value)))
             .hint("write { Accept = \"application/json\" }"));
     };
-    let mut headers = BTreeMap::<String, String>::new();
+    let (mut headers, mut wrong) = (BTreeMap::<String, String>::new(), Vec::new());
     for (name, value) in table.iter() {
         let (name_span, value_span) = (name.span(), value.span());
         let name = name.get_ref().as_ref();
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(token) {
-            return Err(Issue::new(format!("{} is not the name of a header", quoted(name))).at(&name_span));
-        }
-        if OWN_HEADERS.contains(&name.to_lowercase().as_str()) {
-            return Err(Issue::new(format!("the header {name} follows from the request")).at(&name_span));
-        }
         if let Some(twice) = headers.keys().find(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(Issue::new(format!("the headers {twice} and {name} are the same one")).at(&name_span));
+            let issue = Issue::new(format!("the headers {twice} and {} are the same one", quoted(name)));
+            wrong.push(issue.at(&name_span));
         }
-        let text = value.get_ref().as_str().ok_or_else(|| {
-            let what = type_name(value.get_ref());
-            Issue::new(format!("the header {name} must be a text, this is {what}")).at(&value_span)
-        })?;
-        if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            return Err(Issue::new(format!("the header {name} must be printable ASCII")).at(&value_span));
+        if let Err(issue) = header_name(name) {
+            wrong.push(issue.at(&name_span));
         }
-        let text = placeholder_text(text.to_owned()).map_err(|issue| issue.at(&value_span))?;
-        headers.insert(name.to_owned(), text);
+        match header_value(value.get_ref()) {
+            Ok(text) => {
+                headers.insert(name.to_owned(), text);
+            }
+            Err(issue) => wrong.push(issue.at(&value_span)),
+        }
     }
+    Issue::all(wrong)?;
     Ok(headers)
+}
+
+fn header_name(name: &str) -> Result<(), Issue> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err(Issue::new(format!("{} is not the name of a header", quoted(name))));
+    }
+    if OWN_HEADERS.contains(&name.to_lowercase().as_str()) {
+        return Err(
+            Issue::new(format!("the header {} follows from the request", quoted(name))).hint("remove it")
+        );
+    }
+    Ok(())
+}
+
+fn header_value(value: &DeValue<'_>) -> Result<String, Issue> {
+    let Some(text) = value.as_str() else {
+        return Err(Issue::new(format!("a header must be a text, this is {}", type_name(value))));
+    };
+    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(Issue::new("a header must be printable ASCII"));
+    }
+    placeholder_text(text.to_owned())
 }
 
 /// A JSON body.
@@ -111,15 +129,28 @@ pub(crate) fn json(value: &DeValue<'_>, span: &Span) -> Result<Json, Issue> {
         DeValue::Datetime(_) => {
             return Err(Issue::new("JSON has no dates").hint("write it as a text, in quotes").at(span));
         }
-        DeValue::Array(items) => Json::Array(
-            items.iter().map(|item| json(item.get_ref(), &item.span())).collect::<Result<_, _>>()?,
-        ),
-        DeValue::Table(table) => Json::Object(
-            table
-                .iter()
-                .map(|(key, value)| Ok((key.get_ref().to_string(), json(value.get_ref(), &value.span())?)))
-                .collect::<Result<_, Issue>>()?,
-        ),
+        DeValue::Array(items) => {
+            let (mut list, mut wrong) = (Vec::new(), Vec::new());
+            for item in items.iter() {
+                match json(item.get_ref(), &item.span()) {
+                    Ok(item) => list.push(item),
+                    Err(issue) => wrong.push(issue),
+                }
+            }
+            Issue::all(wrong)?;
+            Json::Array(list)
+        }
+        DeValue::Table(table) => {
+            let (mut object, mut wrong) = (serde_json::Map::new(), Vec::new());
+            for (key, value) in table.iter() {
+                match json(value.get_ref(), &value.span()) {
+                    Ok(value) => drop(object.insert(key.get_ref().to_string(), value)),
+                    Err(issue) => wrong.push(issue),
+                }
+            }
+            Issue::all(wrong)?;
+            Json::Object(object)
+        }
     })
 }
 

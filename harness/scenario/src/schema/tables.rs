@@ -1,149 +1,6 @@
-//! Every key of the format: its type, its default and its meaning.
-//!
-//! One table for the reader (unknown keys, defaults, limits) and for people (`docs/scenario-format.md`).
+//! The tables of the format.
 
-use std::fmt;
-
-/// A TOML table of the format.
-#[derive(Debug)]
-pub struct Table {
-    /// As its header is written: `[[expect.alert]]`. Empty for the top level.
-    pub header: &'static str,
-    /// What it is, in a sentence or two.
-    pub doc: &'static str,
-    /// Its keys.
-    pub keys: &'static [Key],
-}
-
-/// One key.
-#[derive(Debug)]
-pub struct Key {
-    /// As written.
-    pub name: &'static str,
-    /// What it holds.
-    pub kind: Kind,
-    /// Must it be there?
-    pub need: Need,
-    /// What it means.
-    pub doc: &'static str,
-}
-
-/// Must a key be there?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Yes.
-    Required,
-    /// No; without it there is none, or the reader computes it. The text says which, for people.
-    Optional(&'static str),
-    /// No; this TOML value stands for it.
-    Default(&'static str),
-}
-
-/// What a key holds.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// One line for people.
-    Line,
-    /// Any text.
-    Text,
-    /// A name that appears in reports: letters, digits, `-`, `_`, `.`.
-    Name,
-    /// A Kubernetes namespace.
-    Namespace,
-    /// An integer in these limits, both included.
-    Integer(i64, i64),
-    /// A length of time in these limits (milliseconds), both included.
-    Duration(i64, i64),
-    /// `http(s)://…` or `service://NAMESPACE/NAME:PORT/path`.
-    Url,
-    /// An HTTP method.
-    Method,
-    /// Request headers.
-    Headers,
-    /// Any TOML value that JSON has too.
-    Json,
-    /// PromQL that gives a vector or a number.
-    Query,
-    /// A comparison with a number.
-    Comparison,
-    /// `during` or `after`.
-    Window,
-    /// An alert name.
-    AlertName,
-    /// Labels with matchers.
-    Matchers,
-    /// A list of tables of alert name and labels with matchers.
-    AlertMatchers,
-    /// `deployment/NAME`.
-    Workload,
-    /// A Kubernetes label selector.
-    Selector,
-    /// One table.
-    Table(&'static Table),
-    /// A list of tables.
-    Tables(&'static Table),
-}
-
-impl fmt::Display for Kind {
-    /// The type as the reference shows it.
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = |ms: i64| match ms {
-            ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-            ms if ms % 1000 == 0 => format!("{}s", ms / 1000),
-            ms => format!("{ms}ms"),
-        };
-        let text = match *self {
-            Self::Line => "one line of text",
-            Self::Text => "text",
-            Self::Name => "name",
-            Self::Namespace => "namespace",
-            Self::Integer(min, max) => return write!(out, "integer, {min} to {max}"),
-            Self::Duration(0, max) => return write!(out, "duration, at most {}", length(max)),
-            Self::Duration(min, max) => return write!(out, "duration, {} to {}", length(min), length(max)),
-            Self::Url => "URL",
-            Self::Method => "HTTP method",
-            Self::Headers => "table of texts",
-            Self::Json => "any value",
-            Self::Query => "PromQL",
-            Self::Comparison => "comparison",
-            Self::Window => "`\"during\"` or `\"after\"`",
-            Self::AlertName => "alert name",
-            Self::Matchers => "table of matchers",
-            Self::AlertMatchers => "list of tables of matchers",
-            Self::Workload => "workload",
-            Self::Selector => "label selector",
-            Self::Table(_) => "table",
-            Self::Tables(_) => "list of tables",
-        };
-        out.write_str(text)
-    }
-}
-
-impl Table {
-    /// A key by its name.
-    pub fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name == name)
-    }
-
-    /// Names of all keys.
-    pub fn names(&self) -> Vec<&'static str> {
-        self.keys.iter().map(|key| key.name).collect()
-    }
-
-    /// As messages name it.
-    pub fn label(&self) -> &'static str {
-        if self.header.is_empty() { "the top level" } else { self.header }
-    }
-
-    /// This table and the ones below it, in reading order.
-    pub fn walk(&'static self) -> Vec<&'static Table> {
-        let below = self.keys.iter().filter_map(|key| match key.kind {
-            Kind::Table(table) | Kind::Tables(table) => Some(table.walk()),
-            _ => None,
-        });
-        std::iter::once(self).chain(below.flatten()).collect()
-    }
-}
+use super::types::{Key, Kind, Need, Table};
 
 const fn key(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> Key {
     Key { name, kind, need, doc }
@@ -234,7 +91,7 @@ pub static STEADY_HTTP: Table = Table {
         key("name", Kind::Name, Need::Required, "Name, unique among the checks of the steady state."),
         key("url", Kind::Url, Need::Required, "What is asked."),
         key("status", STATUS, Need::Default("200"), "Expected status code."),
-        key("body_contains", Kind::Text, NONE, "Text that the body must contain."),
+        key("body_contains", Kind::Text, NONE, "Text that the first 512 bytes of the body must contain."),
         key("timeout", REQUEST_TIMEOUT, Need::Default("\"2s\""), "Time limit of one request."),
     ],
 };
@@ -476,27 +333,3 @@ pub static EXPECT_WORKLOAD: Table = Table {
         FAULT_OF,
     ],
 };
-
-/// The reference of all keys, as Markdown: what `docs/scenario-format.md` holds between its markers.
-pub fn reference() -> String {
-    use std::fmt::Write as _;
-    let mut out = String::new();
-    for table in SCENARIO.walk() {
-        let title =
-            if table.header.is_empty() { "Top level".to_owned() } else { format!("`{}`", table.header) };
-        let doc = table.doc;
-        // Writing to a String cannot fail.
-        let _ =
-            writeln!(out, "### {title}\n\n{doc}\n\n| Key | Type | Default | Meaning |\n|---|---|---|---|");
-        for Key { name, kind, need, doc } in table.keys {
-            let default = match need {
-                Need::Required => "**required**".to_owned(),
-                Need::Optional(text) => (*text).to_owned(),
-                Need::Default(value) => format!("`{value}`"),
-            };
-            let _ = writeln!(out, "| `{name}` | {kind} | {default} | {doc} |");
-        }
-        out.push('\n');
-    }
-    out
-}

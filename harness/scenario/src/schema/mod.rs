@@ -1,0 +1,12 @@
+//! Every key of the format: its type, its default and its meaning.
+//!
+//! One table for the reader (unknown keys, defaults, limits) and for people (`docs/scenario-format.md`).
+
+mod reference;
+mod tables;
+mod types;
+
+pub use reference::reference;
+pub use tables::*;
+pub(crate) use types::length;
+pub use types::{Key, Kind, Need, Table};
