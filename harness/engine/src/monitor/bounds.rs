@@ -66,9 +66,9 @@ fn rule_figures(
     sum.at_most("evaluation interval", interval);
     match expected.state {
         AlertState::Pending => {}
-        AlertState::Firing => sum.exactly("for", whole(rule.duration, interval)),
+        AlertState::Firing => sum.whole("for", rule.duration, interval),
         AlertState::Delivered => {
-            sum.exactly("for", whole(rule.duration, interval));
+            sum.whole("for", rule.duration, interval);
             let routes = routes(expected, rule, loaded);
             if let Some(wait) = routes.iter().map(|route| route.group_wait).max() {
                 sum.at_most("group wait", wait);
@@ -81,7 +81,7 @@ fn rule_figures(
                     .push(format!("in a group that is already active up to {longer} instead of group wait"));
             }
         }
-        AlertState::Resolved => sum.exactly("keep_firing_for", whole(rule.keep_firing_for, interval)),
+        AlertState::Resolved => sum.whole("keep_firing_for", rule.keep_firing_for, interval),
     }
     if let Some(range) = inputs.range {
         let what = if expected.state == AlertState::Resolved { "drain" } else { "fill" };
@@ -123,9 +123,16 @@ impl Sum {
         self.terms.push((name.to_owned(), length, false));
     }
 
-    fn exactly(&mut self, name: &str, length: Millis) {
-        if length > Millis(0) {
-            self.terms.push((name.to_owned(), length, true));
+    /// A wait that ends at an evaluation.
+    fn whole(&mut self, name: &str, length: Millis, interval: Millis) {
+        let whole = whole(length, interval);
+        if whole > Millis(0) {
+            let name = if whole == length {
+                name.to_owned()
+            } else {
+                format!("{name} {length}, in whole evaluations")
+            };
+            self.terms.push((name, whole, true));
         }
     }
 

@@ -10,7 +10,6 @@ use super::{
     alertmanager::PostableAlert,
     chain,
     exposition::Metrics,
-    health::failed_webhooks,
     readiness::{Report, Step},
     routing::Routing,
 };
@@ -134,19 +133,21 @@ pub(super) async fn explain(alertmanager: &Alertmanager, run_id: &str, reason: S
             .route_for(&canary_labels(run_id))
             .into_iter()
             .map(|route| match routing.webhooks(&route.receiver) {
-                urls if urls.is_empty() => format!("{:?} (which has no webhook)", route.receiver),
+                [] => format!("{:?} (which has no webhook)", route.receiver),
                 urls => format!("{:?} (webhook {})", route.receiver, urls.join(", ")),
             })
             .collect();
         parts.push(format!("Alertmanager routes it to receiver {}", routed.join(" and ")));
     }
     if let Ok(metrics) = metrics {
-        match failed_webhooks(&Metrics::parse(&metrics)) {
-            0 => parts.push("Alertmanager reports no failed delivery to a webhook".to_owned()),
-            n => parts.push(format!(
-                "Alertmanager reports {n} failed deliveries to webhooks: the URL is wrong, or it cannot be reached from there"
-            )),
-        }
+        // Attempts: a notification counts as failed only when its retries are over, ten seconds later at the earliest.
+        let metrics = Metrics::parse(&metrics);
+        let failed =
+            metrics.sum_with("alertmanager_notification_requests_failed_total", "integration", "webhook");
+        parts.push(match failed.unwrap_or_default() {
+            0.0 => "Alertmanager reports no failed request to a webhook".to_owned(),
+            n => format!("Alertmanager reports {n} failed requests to webhooks: the URL is wrong, or it cannot be reached from there"),
+        });
     }
     parts.join("; ")
 }

@@ -59,13 +59,12 @@ pub async fn alertmanager_health(alertmanager: &Alertmanager) -> Result<Alertman
             .ok_or_else(|| missing("process_start_time_seconds"))?,
         config_loaded_at: time(&metrics, "alertmanager_config_last_reload_success_timestamp_seconds")
             .unwrap_or_default(),
-        notifications_failed: failed_webhooks(&metrics),
+        notifications_failed: to_count(metrics.sum_with(
+            "alertmanager_notifications_failed_total",
+            "integration",
+            "webhook",
+        )),
     })
-}
-
-/// Notifications that the webhook integration could not deliver, so far.
-pub(super) fn failed_webhooks(metrics: &Metrics) -> u64 {
-    to_count(metrics.sum_with("alertmanager_notifications_failed_total", "integration", "webhook"))
 }
 
 /// Rules whose last evaluation failed, with the error. A rule that has not been evaluated yet is sick, too.

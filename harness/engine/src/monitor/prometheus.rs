@@ -3,10 +3,11 @@
 //! Read with plain requests and small types of our own: the client crates take whole seconds only and leave out what decides
 //! whether an answer can be trusted (a rule's `lastError`, its `state`, the exact error text).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use harness_event::{BaselineAlert, Labels, Millis, Sample, Timestamp};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use tokio::sync::OnceCell;
 
 use super::{
     Error, Upstream,
@@ -21,6 +22,7 @@ const RANGE_STEPS: i64 = 10_000;
 #[derive(Clone, Debug)]
 pub struct Prometheus {
     upstream: Upstream,
+    external_labels: Arc<OnceCell<Labels>>,
 }
 
 /// An active target.
@@ -127,7 +129,7 @@ impl Point {
 impl Prometheus {
     /// The server behind this upstream.
     pub fn new(upstream: Upstream) -> Self {
-        Self { upstream }
+        Self { upstream, external_labels: Arc::default() }
     }
 
     /// The way to the server.
@@ -171,7 +173,7 @@ impl Prometheus {
         self.get("/api/v1/rules", &[]).await.map(|answer: Groups| answer.groups)
     }
 
-    /// Pending and firing alerts.
+    /// Pending and firing alerts, with external labels: so they have the same labels as in remote read and in Alertmanager.
     ///
     /// # Errors
     /// If there is no usable answer.
@@ -180,7 +182,15 @@ impl Prometheus {
         struct Alerts {
             alerts: Vec<ActiveAlert>,
         }
-        self.get("/api/v1/alerts", &[]).await.map(|answer: Alerts| answer.alerts)
+        let external = self.external_labels.get_or_try_init(|| self.external_labels()).await?;
+        let Alerts { mut alerts } = self.get("/api/v1/alerts", &[]).await?;
+        for alert in &mut alerts {
+            for (name, value) in external {
+                // An alert's own labels win.
+                alert.labels.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        Ok(alerts)
     }
 
     /// Pending and firing alerts as a fact of the baseline.

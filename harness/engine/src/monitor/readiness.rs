@@ -58,6 +58,7 @@ pub async fn prove_ready(
         alertmanager,
         strict: options.strict,
         report: &report,
+        scraped: Mutex::default(),
         evaluations: Mutex::default(),
     };
     let steps = [
@@ -118,6 +119,8 @@ struct Proof<'a> {
     alertmanager: &'a Alertmanager,
     strict: bool,
     report: &'a Report<'a>,
+    /// When every target had been scraped once, by Prometheus' clock.
+    scraped: Mutex<Option<Timestamp>>,
     /// Evaluation times that were seen, by file and name of the group.
     evaluations: Mutex<BTreeMap<(String, String), BTreeSet<Timestamp>>>,
 }
@@ -182,6 +185,12 @@ impl Proof<'_> {
         if !waiting.is_empty() {
             return Ok(Err(format!("not scraped yet: {}", listed(&waiting))));
         }
+        let scraped =
+            targets.iter().filter_map(|target| Some(target.last_scrape? + target.last_scrape_duration)).max();
+        self.scraped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(scraped.unwrap_or_default());
         let down = named(&|target| target.health != "up");
         if self.strict {
             if !down.is_empty() {
@@ -234,13 +243,20 @@ impl Proof<'_> {
         if groups.is_empty() {
             return Ok(Ok("no rule group is loaded, so there is nothing to wait for".to_owned()));
         }
+        // A rule that had no data yet may still fail when it has.
+        let Some(scraped) = *self.scraped.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return Ok(Err("the targets are not scraped yet, so the rules have no data".to_owned()));
+        };
         let unevaluated: Vec<_> = groups
             .iter()
-            .filter(|group| !self.evaluated_twice(group, &metrics))
+            .filter(|group| !self.evaluated_twice(group, &metrics, scraped))
             .map(|group| group.name.clone())
             .collect();
         if !unevaluated.is_empty() {
-            return Ok(Err(format!("rule groups not evaluated twice yet: {}", listed(&unevaluated))));
+            return Ok(Err(format!(
+                "rule groups not evaluated twice, and once with data: {}",
+                listed(&unevaluated)
+            )));
         }
         let sick = super::health::sick_rules(&groups);
         if self.strict && !sick.is_empty() {
@@ -260,8 +276,8 @@ impl Proof<'_> {
         }))
     }
 
-    /// Alerts are recorded only after the second evaluation of a group in the life of a process.
-    fn evaluated_twice(&self, group: &RuleGroup, metrics: &Metrics) -> bool {
+    /// Alerts are recorded only after the second evaluation of a group in the life of a process; and once with data.
+    fn evaluated_twice(&self, group: &RuleGroup, metrics: &Metrics, scraped: Timestamp) -> bool {
         let Some(last) = group.last_evaluation else { return false };
         if group.rules.iter().any(|rule| rule.health().0 == "unknown") {
             return false;
@@ -272,7 +288,7 @@ impl Proof<'_> {
         // Iterations are counted when they begin: of three, two are over.
         let key = format!("{};{}", group.file, group.name);
         let begun = metrics.sum_with("prometheus_rule_group_iterations_total", "rule_group", &key);
-        seen.len() >= 2 || begun.is_some_and(|begun| begun >= 3.0)
+        last >= scraped && (seen.len() >= 2 || begun.is_some_and(|begun| begun >= 3.0))
     }
 
     async fn look_at_connection(&self) -> Look {

@@ -109,7 +109,7 @@ mod tests {
         };
         let (a, b) = (series("A", 1), series("B", 2));
         assert_eq!(digest(&[a.clone(), b.clone()]), digest(&[b.clone(), a.clone()]));
-        assert_ne!(digest(&[a.clone()]), digest(&[b]));
+        assert_ne!(digest(&[a]), digest(&[b]));
         assert_eq!(digest(&[]), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 }

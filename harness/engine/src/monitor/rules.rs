@@ -89,7 +89,7 @@ pub struct RecordingRule {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveAlert {
-    /// All labels, with `alertname`, without external labels.
+    /// All labels, with `alertname`. In a rule's list without external labels.
     pub labels: Labels,
     /// `pending` or `firing`.
     pub state: String,

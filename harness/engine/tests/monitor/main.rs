@@ -1,0 +1,11 @@
+//! The monitor module against a real Prometheus and a real Alertmanager.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod failures;
+mod lifecycle;
+mod preflight;
+mod receiver;
+mod relay;
+mod routing;
