@@ -181,4 +181,20 @@ mod tests {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_in_any_way_is_read_alike(ms in 0..=86_400_000_i64) {
+            let (h, m, s, rest) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+            let forms = [
+                format!("{ms}ms"),
+                format!("{}.{:03}s", ms / 1000, rest),
+                format!("{h}h{m}m{s}s{rest}ms"),
+                format!("{h}h{}ms", ms % 3_600_000),
+            ];
+            for form in forms {
+                proptest::prop_assert_eq!(parse_duration(&form), Some(ms), "{}", form);
+            }
+        }
+    }
 }
