@@ -27,6 +27,7 @@ use crate::{
         credentials::{Credentials, CredentialsError},
         listen,
     },
+    kubelet::{self, Catalog, KubeletConfig},
     net::{Addresses, NetError},
 };
 
@@ -44,12 +45,20 @@ pub struct ClusterConfig {
     pub node_name: String,
     /// Program and leading arguments that start this executable's hidden `pod-shim` command.
     pub shim: Vec<OsString>,
+    /// Which program stands for which image.
+    pub catalog: Catalog,
 }
 
 impl ClusterConfig {
     /// A cluster in the given directory, whose pods are started through `shim`.
     pub fn new(data_dir: impl Into<PathBuf>, shim: Vec<OsString>) -> Self {
-        Self { data_dir: data_dir.into(), kubeconfig: None, node_name: "sre-harness".to_owned(), shim }
+        Self {
+            data_dir: data_dir.into(),
+            kubeconfig: None,
+            node_name: "sre-harness".to_owned(),
+            shim,
+            catalog: Catalog::builtin(),
+        }
     }
 }
 
@@ -149,7 +158,22 @@ impl Cluster {
     }
 
     /// Starts the parts that work through the API.
-    fn start_parts(&self, _config: &ClusterConfig) {}
+    fn start_parts(&self, config: &ClusterConfig) {
+        let kubelet = KubeletConfig {
+            client: self.client(),
+            addresses: self.addresses.clone(),
+            node_name: config.node_name.clone(),
+            data_dir: config.data_dir.clone(),
+            shim: config.shim.clone(),
+            catalog: config.catalog.clone(),
+        };
+        let shutdown = self.node.clone();
+        self.node_tasks.spawn(async move {
+            if let Err(error) = kubelet::run(kubelet, shutdown).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the kubelet stopped");
+            }
+        });
+    }
 
     /// A client of this cluster without a socket.
     pub fn client(&self) -> Client {

@@ -3,7 +3,9 @@
 pub mod api;
 pub mod builder;
 pub mod controllers;
+pub mod kubelet;
 pub mod net;
+pub mod net_holder;
 pub mod store;
 
 pub use builder::{Cluster, ClusterConfig, ClusterError};

@@ -28,6 +28,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The process beside each container: before anything else, so that it stays small.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|argument| argument == "pod-shim") {
+        cluster::kubelet::shim::main(arguments.collect());
+    }
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn")))
         .with_writer(std::io::stderr)

@@ -1,0 +1,118 @@
+//! What the kubelet reads from `/proc`: the process tree, start times and marker variables.
+
+use std::{collections::HashMap, fs};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Marker variable: identity of the cluster (one data directory) a process belongs to.
+pub const CLUSTER_MARKER: &str = "SRE_CLUSTER_ID";
+/// Marker variable: uid of the pod a process belongs to.
+pub const POD_MARKER: &str = "SRE_POD_UID";
+/// Marker variable: name of the container a process belongs to.
+pub const CONTAINER_MARKER: &str = "SRE_CONTAINER";
+
+/// The fields of `/proc/<pid>/stat` that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcStat {
+    /// Process id.
+    pub pid: i32,
+    /// Parent's process id.
+    pub ppid: i32,
+    /// Process group.
+    pub pgrp: i32,
+    /// State letter, `Z` for a zombie.
+    pub state: u8,
+    /// Start time in clock ticks since boot: with the pid it identifies a process for ever.
+    pub start_time: u64,
+}
+
+/// Reads one process; `None` when it is gone.
+pub fn stat(pid: i32) -> Option<ProcStat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The command name may hold spaces and parentheses, so everything is counted from the last `)`.
+fn parse_stat(line: &str) -> Option<ProcStat> {
+    let pid = line.split(' ').next()?.parse().ok()?;
+    let rest = &line[line.rfind(')')? + 2..];
+    let fields: Vec<&str> = rest.split(' ').collect();
+    Some(ProcStat {
+        pid,
+        state: *fields.first()?.as_bytes().first()?,
+        ppid: fields.get(1)?.parse().ok()?,
+        pgrp: fields.get(2)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// All processes that can be seen.
+pub fn all() -> Vec<ProcStat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
+        .filter_map(stat)
+        .collect()
+}
+
+/// Living descendants of the given processes (not themselves), zombies left out.
+pub fn descendants(roots: &[i32]) -> Vec<i32> {
+    let processes = all();
+    let mut children: HashMap<i32, Vec<&ProcStat>> = HashMap::new();
+    for process in &processes {
+        children.entry(process.ppid).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut open: Vec<i32> = roots.to_vec();
+    while let Some(parent) = open.pop() {
+        for child in children.get(&parent).into_iter().flatten() {
+            open.push(child.pid);
+            if child.state != b'Z' {
+                found.push(child.pid);
+            }
+        }
+    }
+    found
+}
+
+/// True if the environment the process was started with contains `variable`=`value`. A process of another user whose
+/// environment may not be read counts as not marked.
+pub fn has_marker(pid: i32, variable: &str, value: &str) -> bool {
+    let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let wanted = format!("{variable}={value}");
+    environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+}
+
+/// Living processes that carry a marker.
+pub fn marked(variable: &str, value: &str) -> Vec<i32> {
+    all()
+        .into_iter()
+        .filter(|process| process.state != b'Z' && has_marker(process.pid, variable, value))
+        .map(|process| process.pid)
+        .collect()
+}
+
+/// Sends SIGKILL; a process that is already gone is no error.
+pub fn kill(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_with_parentheses_is_parsed() {
+        let line = "42 (a) b (c) S 1 40 39 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987 1 2 3";
+        let expected = ProcStat { pid: 42, ppid: 1, pgrp: 40, state: b'S', start_time: 987 };
+        assert_eq!(parse_stat(line), Some(expected));
+    }
+
+    #[test]
+    fn this_process_is_seen_with_its_parent() {
+        let own = stat(std::process::id() as i32).unwrap();
+        assert!(own.ppid > 0 && own.start_time > 0);
+    }
+}

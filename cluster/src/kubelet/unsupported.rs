@@ -1,0 +1,83 @@
+//! Fields of a pod that a real cluster honours and this one does not.
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+
+/// Their names, for one warning per pod.
+pub fn fields(pod: &Pod) -> Vec<String> {
+    let Some(spec) = &pod.spec else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut check = |present: bool, name: &str| {
+        if present {
+            found.push(format!("spec.{name}"));
+        }
+    };
+    check(spec.host_pid == Some(true), "hostPID");
+    check(spec.host_ipc == Some(true), "hostIPC");
+    check(spec.share_process_namespace == Some(true), "shareProcessNamespace");
+    check(spec.dns_config.is_some(), "dnsConfig");
+    check(spec.host_aliases.as_ref().is_some_and(|aliases| !aliases.is_empty()), "hostAliases");
+    check(spec.runtime_class_name.is_some(), "runtimeClassName");
+    check(spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()), "ephemeralContainers");
+    if let Some(context) = &spec.security_context {
+        check(context.supplemental_groups.is_some(), "securityContext.supplementalGroups");
+        check(context.sysctls.is_some(), "securityContext.sysctls");
+    }
+    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
+        let prefix = format!("spec.containers[{}]", container.name);
+        found.extend(container_fields(container).into_iter().map(|field| format!("{prefix}.{field}")));
+    }
+    found
+}
+
+fn container_fields(container: &Container) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    let mut check = |present: bool, name: &'static str| {
+        if present {
+            found.push(name);
+        }
+    };
+    check(container.stdin == Some(true), "stdin");
+    check(container.tty == Some(true), "tty");
+    check(container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "volumeDevices");
+    check(container.ports.iter().flatten().any(|port| port.host_port.is_some()), "ports.hostPort");
+    let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    check(limits.is_some_and(|limits| limits.contains_key("cpu")), "resources.limits.cpu");
+    check(limits.is_some_and(|limits| limits.contains_key("memory")), "resources.limits.memory");
+    if let Some(context) = &container.security_context {
+        check(context.privileged == Some(true), "securityContext.privileged");
+        check(
+            context.capabilities.as_ref().is_some_and(|c| c.add.as_ref().is_some_and(|add| !add.is_empty())),
+            "securityContext.capabilities.add",
+        );
+    }
+    let probes = [&container.startup_probe, &container.liveness_probe, &container.readiness_probe];
+    for probe in probes.into_iter().flatten() {
+        check(probe.grpc.is_some(), "probe.grpc (the probe fails)");
+        let https = |scheme: Option<&str>| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        check(
+            probe.http_get.as_ref().is_some_and(|action| https(action.scheme.as_deref())),
+            "probe.httpGet.scheme HTTPS (the probe fails)",
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_are_named() {
+        let pod = |spec: serde_json::Value| serde_json::from_value::<Pod>(json!({"spec": spec})).unwrap();
+        let plain = json!({"containers": [{"name": "main", "resources": {"requests": {"cpu": "1"}}}]});
+        assert_eq!(fields(&pod(plain)), Vec::<String>::new());
+        let loaded = json!({
+            "hostPID": true,
+            "containers": [{"name": "main", "tty": true, "resources": {"limits": {"memory": "1Mi"}}}],
+        });
+        let expected = ["spec.hostPID", "spec.containers[main].tty", "spec.containers[main].resources.limits.memory"];
+        assert_eq!(fields(&pod(loaded)), expected);
+    }
+}
