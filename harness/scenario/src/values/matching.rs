@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use super::basic;
 use crate::{
     problems::{Issue, Span},
-    suggest::{self, quoted},
+    suggest::quoted,
     syntax::type_name,
 };
 
@@ -154,13 +154,12 @@ pub(crate) fn comparison(value: &DeValue<'_>, _: &Span) -> Result<Comparison, Is
             return Err(Issue::new(format!("expected a comparison, this is {}", type_name(other))).hint(HINT));
         }
     };
-    let hint = || match text.trim().strip_prefix("=>").or(text.trim().strip_prefix("=<")) {
-        Some(number) => suggest::nearest(&text.trim()[..2], [">=", "<="])
-            .map(|op| format!("did you mean \"{op} {}\"?", number.trim())),
-        None => Some(HINT.to_owned()),
-    };
+    let swapped = [("=>", ">="), ("=<", "<="), ("<>", "!=")];
+    let meant = swapped.iter().find_map(|(typed, op)| Some((op, text.trim().strip_prefix(typed)?.trim())));
+    let hint =
+        meant.map_or_else(|| HINT.to_owned(), |(op, number)| format!("did you mean \"{op} {number}\"?"));
     Comparison::parse(&text)
-        .ok_or_else(|| Issue::new(format!("{} is not a comparison", quoted(&text))).maybe_hint(hint()))
+        .ok_or_else(|| Issue::new(format!("{} is not a comparison", quoted(&text))).hint(hint))
 }
 
 #[cfg(test)]
