@@ -12,7 +12,7 @@ cd "$here/.."
 
 runs="${1:-20}"
 scenario="${2:-scenarios/db-failure.toml}"
-harness="${HARNESS:-target/debug/harness}"
+harness="${HARNESS:-${CARGO_TARGET_DIR:-target}/debug/harness}"
 [ -x "$harness" ] || die "$harness is missing: run cargo build -p harness -p services"
 
 logs="$(mktemp -d -t sre-harness-campaign.XXXXXX)"

@@ -9,7 +9,7 @@ here="$(cd "$(dirname "$0")" && pwd)"
 . "$here/lib.sh"
 cd "$here/.."
 
-harness="${HARNESS:-target/debug/harness}"
+harness="${HARNESS:-${CARGO_TARGET_DIR:-target}/debug/harness}"
 [ -x "$harness" ] || die "$harness is missing: run cargo build -p harness -p services"
 
 if [ "$#" -gt 0 ]; then
