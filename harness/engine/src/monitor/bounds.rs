@@ -90,6 +90,11 @@ fn rule_figures(
     sum.figures()
 }
 
+/// The longest range that the rule or a recording rule below it looks back.
+pub(super) fn longest_input_range(group: &RuleGroup, rule: &AlertingRule, loaded: &Loaded) -> Option<Millis> {
+    Inputs::of(group, rule, loaded).range
+}
+
 /// Routes to the expected receiver, or all that the alert may take.
 pub(super) fn routes(expected: &AlertExpectation, rule: &AlertingRule, loaded: &Loaded) -> Vec<MatchedRoute> {
     let known = loaded.known_labels(rule);

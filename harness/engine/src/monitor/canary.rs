@@ -1,7 +1,7 @@
 //! A canary alert: posted to Alertmanager, it must come out at the receiver before anything is concluded from alerts that
 //! don't.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness_event::{Labels, Millis, Notification, Timestamp};
 
@@ -28,6 +28,9 @@ const RETRY: Duration = Duration::from_millis(100);
 const LIFE: Millis = Millis::from_secs(300);
 /// The canary pretends to have started so long ago: then a new group is notified at once, whatever its `group_wait`.
 const AGE: Millis = Millis::from_secs(3600);
+/// Time for the canary before failed attempts count, and how many make further waiting pointless.
+const PATIENCE: Duration = Duration::from_secs(10);
+const HOPELESS: f64 = 3.0;
 
 /// Labels of a run's canary.
 pub fn canary_labels(run_id: &str) -> Labels {
@@ -122,6 +125,30 @@ pub(super) async fn resolve(alertmanager: &Alertmanager, run_id: &str) {
     }
 }
 
+/// Returns when the canary has had its time, everything else is proven, and Alertmanager's attempts to deliver fail; else
+/// never.
+pub(super) async fn hopeless(alertmanager: &Alertmanager, rest_is_proven: impl Fn() -> bool) {
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if started.elapsed() < PATIENCE || !rest_is_proven() {
+            continue;
+        }
+        if let Ok(metrics) = alertmanager.metrics().await
+            && failed_requests(&Metrics::parse(&metrics)) >= HOPELESS
+        {
+            return;
+        }
+    }
+}
+
+/// Attempts that failed: a notification counts as failed only when its retries are over, ten seconds later at the earliest.
+fn failed_requests(metrics: &Metrics) -> f64 {
+    let failed =
+        metrics.sum_with("alertmanager_notification_requests_failed_total", "integration", "webhook");
+    failed.unwrap_or_default()
+}
+
 /// Why a posted canary did not arrive, from what Alertmanager says about its routes and its deliveries.
 pub(super) async fn explain(alertmanager: &Alertmanager, run_id: &str, reason: String) -> String {
     let (status, metrics) = tokio::join!(alertmanager.status(), alertmanager.metrics());
@@ -140,11 +167,7 @@ pub(super) async fn explain(alertmanager: &Alertmanager, run_id: &str, reason: S
         parts.push(format!("Alertmanager routes it to receiver {}", routed.join(" and ")));
     }
     if let Ok(metrics) = metrics {
-        // Attempts: a notification counts as failed only when its retries are over, ten seconds later at the earliest.
-        let metrics = Metrics::parse(&metrics);
-        let failed =
-            metrics.sum_with("alertmanager_notification_requests_failed_total", "integration", "webhook");
-        parts.push(match failed.unwrap_or_default() {
+        parts.push(match failed_requests(&Metrics::parse(&metrics)) {
             0.0 => "Alertmanager reports no failed request to a webhook".to_owned(),
             n => format!("Alertmanager reports {n} failed requests to webhooks: the URL is wrong, or it cannot be reached from there"),
         });

@@ -1,9 +1,9 @@
 //! What the monitoring system has loaded: the base of everything that can be said before a run.
 
-use harness_event::{AlertExpectation, Labels};
+use harness_event::{AlertExpectation, Labels, Millis, Timestamp};
 
 use super::{
-    Alertmanager, Error, Prometheus, Routing, Target,
+    Alertmanager, Error, Metrics, Prometheus, Routing, Target,
     expression::{output_labels, parse},
     rules::{self, AlertingRule, RuleGroup},
 };
@@ -19,6 +19,8 @@ pub struct Loaded {
     pub routing: Routing,
     /// Labels that Prometheus adds to what it sends.
     pub external_labels: Labels,
+    /// How far back Prometheus has data; none if it has none, or does not tell.
+    pub data_age: Option<Millis>,
 }
 
 impl Loaded {
@@ -27,15 +29,21 @@ impl Loaded {
     /// # Errors
     /// If there is no usable answer.
     pub async fn read(prometheus: &Prometheus, alertmanager: &Alertmanager) -> Result<Self, Error> {
-        let (groups, targets, external_labels, status) = tokio::try_join!(
+        let (groups, targets, external_labels, status, metrics) = tokio::try_join!(
             prometheus.rules(),
             prometheus.targets(),
             prometheus.external_labels(),
             alertmanager.status(),
+            prometheus.metrics(),
         )?;
         let routing = Routing::parse(&status.config)
             .map_err(|error| alertmanager.upstream().unreadable("/api/v2/status", error))?;
-        Ok(Self { groups, targets, routing, external_labels })
+        let lowest = Metrics::parse(&metrics)
+            .sum("prometheus_tsdb_lowest_timestamp_seconds")
+            .map(Timestamp::from_seconds);
+        // Without data the lowest time is the largest number.
+        let data_age = lowest.map(|lowest| Timestamp::now() - lowest).filter(|age| *age > Millis(0));
+        Ok(Self { groups, targets, routing, external_labels, data_age })
     }
 
     /// The rules of an alert whose labels do not contradict the expectation, as far as labels are known before a run.

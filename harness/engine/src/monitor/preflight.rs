@@ -3,7 +3,7 @@
 use harness_event::{AlertExpectation, AlertState, Expectation, ExpectationKind, Millis, Plan};
 
 use super::{
-    bounds::{figures, routes, whole},
+    bounds::{figures, longest_input_range, routes, whole},
     loaded::Loaded,
     rules::{self, AlertingRule, RuleGroup},
 };
@@ -63,6 +63,7 @@ fn check(expectation: &Expectation, alert: &AlertExpectation, loaded: &Loaded, f
             alert.alert, group.name, rule.last_error,
         ));
     }
+    check_history(alert, group, rule, loaded, found);
     check_route(alert, rule, loaded, found);
     check_deadline(expectation, alert, group, rule, loaded, found);
 }
@@ -94,6 +95,25 @@ fn ambiguous(alert: &AlertExpectation, rules: &[(&RuleGroup, &AlertingRule)]) ->
         rules.len(),
         each.collect::<Vec<_>>().join("; "),
     )
+}
+
+/// A range that is longer than the data makes ratios and burn rates far too quick (rule C19).
+fn check_history(
+    alert: &AlertExpectation,
+    group: &RuleGroup,
+    rule: &AlertingRule,
+    loaded: &Loaded,
+    found: &mut Preflight,
+) {
+    if let (Some(range), Some(age)) = (longest_input_range(group, rule, loaded), loaded.data_age)
+        && range > age
+    {
+        found.notes.push(format!(
+            "alert {}: its rule looks back {range}, but Prometheus has data of {age} only: it may fire sooner than on a server \
+             with full history",
+            alert.alert,
+        ));
+    }
 }
 
 fn check_route(alert: &AlertExpectation, rule: &AlertingRule, loaded: &Loaded, found: &mut Preflight) {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use harness_engine::monitor::{NotReady, ReadinessOptions, canary_labels, prove_ready};
 
+use harness_event::Millis;
+
 use crate::support::{Stack, StackConfig, free_address};
 
 async fn ready(stack: &Stack, seconds: u64, strict: bool) -> Result<Vec<String>, NotReady> {
@@ -28,7 +30,8 @@ async fn a_broken_webhook_url_and_a_dead_target_are_named() {
         alerts_to: None,
     })
     .await;
-    let error = ready(&stack, 10, false).await.unwrap_err();
+    let error = ready(&stack, 60, false).await.unwrap_err();
+    assert!(error.waited < Millis::from_secs(30), "hopeless before the deadline: {error}");
     assert_eq!(error.component, "delivery of notifications");
     for part in [
         "the canary alert was posted, but has not arrived",

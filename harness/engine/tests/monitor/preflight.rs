@@ -94,14 +94,19 @@ async fn problems_are_found_before_a_run() {
     .await;
     stack.metrics.set("demo{code=\"a\"}", 0.0);
     stack.metrics.set("demo{code=\"b\"}", 0.0);
-    let loaded = eventually("targets are discovered and a rule fails", Duration::from_secs(20), || async {
-        let loaded = Loaded::read(&stack.prometheus, &stack.alertmanager).await.ok()?;
-        let failing = harness_engine::monitor::sick_rules(&loaded.groups)
-            .iter()
-            .any(|rule| rule.contains("demo/Fails: err"));
-        (loaded.targets.len() == 2 && failing).then_some(loaded)
-    })
-    .await;
+    let mut loaded =
+        eventually("targets are discovered and a rule fails", Duration::from_secs(20), || async {
+            let loaded = Loaded::read(&stack.prometheus, &stack.alertmanager).await.ok()?;
+            let failing = harness_engine::monitor::sick_rules(&loaded.groups)
+                .iter()
+                .any(|rule| rule.contains("demo/Fails: err"));
+            (loaded.targets.len() == 2 && failing).then_some(loaded)
+        })
+        .await;
+
+    let age = loaded.data_age.expect("there are samples");
+    assert!(Millis(0) < age && age < Millis::from_secs(60), "{age}");
+    loaded.data_age = Some(Millis::from_secs(7));
 
     let good = plan(vec![
         expect("DemoDown", &[("severity", "page"), ("team", "x")], Pending, 600),
