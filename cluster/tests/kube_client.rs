@@ -1,16 +1,15 @@
 //! The real kube client against the API server, in process.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+mod common;
+
 use std::time::Duration;
 
-use cluster::{
-    api::{ApiServer, ApiServerConfig},
-    net::Addresses,
-};
+use common::Fixture;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     runtime::{
         WatchStreamExt, reflector,
@@ -20,37 +19,15 @@ use kube::{
 };
 use serde_json::{from_value, json};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 const SOON: Duration = Duration::from_secs(10);
 
-struct Fixture {
-    server: ApiServer,
-    _logs: tempfile::TempDir,
+fn config_maps(fixture: &Fixture) -> Api<ConfigMap> {
+    Api::default_namespaced(fixture.client())
 }
 
-fn fixture() -> Fixture {
-    let logs = tempfile::tempdir().unwrap();
-    let server = ApiServer::new(ApiServerConfig {
-        addresses: Addresses::claim(u64::from(std::process::id())).unwrap(),
-        logs: logs.path().to_owned(),
-        shutdown: CancellationToken::new(),
-    });
-    Fixture { server, _logs: logs }
-}
-
-impl Fixture {
-    fn client(&self) -> Client {
-        Client::new(self.server.router(), "default")
-    }
-
-    fn config_maps(&self) -> Api<ConfigMap> {
-        Api::default_namespaced(self.client())
-    }
-
-    fn pods(&self) -> Api<Pod> {
-        Api::default_namespaced(self.client())
-    }
+fn pods(fixture: &Fixture) -> Api<Pod> {
+    Api::default_namespaced(fixture.client())
 }
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
@@ -66,8 +43,8 @@ fn pod(name: &str) -> Pod {
 
 #[tokio::test]
 async fn objects_are_created_read_replaced_patched_and_deleted() {
-    let fixture = fixture();
-    let maps = fixture.config_maps();
+    let fixture = Fixture::new();
+    let maps = config_maps(&fixture);
     let created = maps.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
     assert!(
         created.uid().is_some()
@@ -90,8 +67,8 @@ async fn objects_are_created_read_replaced_patched_and_deleted() {
 
 #[tokio::test]
 async fn a_reflector_follows_creations_changes_and_deletions() {
-    let fixture = fixture();
-    let maps = fixture.config_maps();
+    let fixture = Fixture::new();
+    let maps = config_maps(&fixture);
     maps.create(&PostParams::default(), &config_map("before", "1")).await.unwrap();
     for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
         let (store, writer) = reflector::store();
@@ -117,8 +94,8 @@ async fn a_reflector_follows_creations_changes_and_deletions() {
 
 #[tokio::test]
 async fn conditions_are_awaited_through_a_status_write() {
-    let fixture = fixture();
-    let pods = fixture.pods();
+    let fixture = Fixture::new();
+    let pods = pods(&fixture);
     pods.create(&PostParams::default(), &pod("p")).await.unwrap();
     let running = tokio::spawn(await_condition(pods.clone(), "p", conditions::is_pod_running()));
     let status = json!({"status": {"phase": "Running"}});
@@ -129,8 +106,8 @@ async fn conditions_are_awaited_through_a_status_write() {
 
 #[tokio::test]
 async fn pages_pin_the_version_of_the_first() {
-    let fixture = fixture();
-    let maps = fixture.config_maps();
+    let fixture = Fixture::new();
+    let maps = config_maps(&fixture);
     for index in 0..5 {
         maps.create(&PostParams::default(), &config_map(&format!("w{index}"), "1")).await.unwrap();
     }
@@ -146,8 +123,8 @@ async fn pages_pin_the_version_of_the_first() {
 
 #[tokio::test]
 async fn a_running_pod_is_removed_only_by_its_kubelet() {
-    let fixture = fixture();
-    let pods = fixture.pods();
+    let fixture = Fixture::new();
+    let pods = pods(&fixture);
     let mut scheduled = pod("p");
     scheduled.spec.as_mut().unwrap().node_name = Some("node-1".into());
     pods.create(&PostParams::default(), &scheduled).await.unwrap();

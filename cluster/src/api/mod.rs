@@ -14,6 +14,7 @@ pub mod status;
 
 mod discovery;
 mod events_v1;
+mod managed_fields;
 mod patch;
 mod respond;
 mod schema;

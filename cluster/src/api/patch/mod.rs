@@ -1,4 +1,8 @@
 //! The patch formats.
 
+pub mod apply;
+pub mod fields;
 pub mod json;
+pub mod lists;
 pub mod merge;
+pub mod strategic;

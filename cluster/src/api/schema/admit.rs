@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
+        managed_fields::{self, Writer},
         resources::{Resource, Subresource, collection},
         router::ApiServer,
-        schema::Ownership,
+        schema::{Ownership, defaults, unsupported, validate},
         status::ApiError,
         verbs::{WriteOptions, now},
     },
@@ -18,16 +19,19 @@ pub fn admit_create(
     server: &ApiServer,
     resource: &Resource,
     object: &mut Value,
-    _options: &WriteOptions,
-    _ownership: Ownership,
+    options: &WriteOptions,
+    ownership: Ownership,
 ) -> Result<Vec<String>, ApiError> {
     complete_metadata(resource, object);
-    if resource.collection == collection::NAMESPACES {
-        object["spec"]["finalizers"] = json!(["kubernetes"]);
-        object["status"] = json!({"phase": "Active"});
-    }
+    defaults::apply(resource, object);
+    initial_status(resource, object);
     allocate_cluster_ip(server, resource, object)?;
-    Ok(Vec::new())
+    check(resource, object, None)?;
+    if ownership == Ownership::Changed {
+        let empty = json!({"metadata": {}});
+        managed_fields::after_update(&empty, object, &writer(resource, None, options));
+    }
+    Ok(unsupported::warnings(resource, object, None))
 }
 
 /// Completes and checks the new state of an object. Returns warnings.
@@ -37,16 +41,64 @@ pub fn admit_update(
     subresource: Option<Subresource>,
     old: &Value,
     object: &mut Value,
-    _options: &WriteOptions,
-    _ownership: Ownership,
+    options: &WriteOptions,
+    ownership: Ownership,
 ) -> Result<Vec<String>, ApiError> {
-    if subresource.is_none() {
+    let mut warnings = Vec::new();
+    if subresource.is_none() || subresource == Some(Subresource::Scale) {
+        defaults::apply(resource, object);
         allocate_cluster_ip(server, resource, object)?;
+        check(resource, object, Some(old))?;
+        warnings = unsupported::warnings(resource, object, Some(old));
     }
-    if resource.generation && old["spec"] != object["spec"] {
+    if resource.generation && without_metadata_and_status(old) != without_metadata_and_status(object) {
         object["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
     }
-    Ok(Vec::new())
+    if ownership == Ownership::Changed {
+        managed_fields::after_update(old, object, &writer(resource, subresource, options));
+    }
+    Ok(warnings)
+}
+
+fn without_metadata_and_status(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(key, _)| *key != "metadata" && *key != "status").collect()
+}
+
+/// Who a write belongs to in `managedFields`.
+pub fn writer(resource: &Resource, subresource: Option<Subresource>, options: &WriteOptions) -> Writer {
+    Writer {
+        manager: options.manager.clone(),
+        operation: "Update",
+        api_version: resource.api_version(),
+        subresource: subresource.map(|subresource| subresource.name().to_owned()).unwrap_or_default(),
+    }
+}
+
+fn check(resource: &Resource, object: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+    let errors = validate::validate(resource, object, old);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(ApiError::invalid(resource.group, resource.kind, text_at(object, "/metadata/name"), &errors))
+}
+
+/// The status of a new object.
+fn initial_status(resource: &Resource, object: &mut Value) {
+    match resource.collection {
+        collection::NAMESPACES => {
+            object["spec"]["finalizers"] = json!(["kubernetes"]);
+            object["status"] = json!({"phase": "Active"});
+        }
+        collection::PODS => {
+            object["status"] = json!({"phase": "Pending", "qosClass": defaults::qos_class(&object["spec"])});
+        }
+        collection::CLAIMS | collection::VOLUMES => object["status"] = json!({"phase": "Pending"}),
+        collection::SERVICES => object["status"] = json!({"loadBalancer": {}}),
+        collection::DEPLOYMENTS => object["status"] = json!({}),
+        collection::REPLICA_SETS => object["status"] = json!({"replicas": 0}),
+        _ => {}
+    }
 }
 
 /// Metadata that only the server sets.
@@ -62,7 +114,9 @@ fn complete_metadata(resource: &Resource, object: &mut Value) {
     } else if let Some(fields) = metadata.as_object_mut() {
         fields.remove("generation");
     }
+    // A kubelet registers its node together with its status.
     if resource.subresource("status").is_some()
+        && resource.collection != collection::NODES
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");
@@ -86,6 +140,7 @@ fn allocate_cluster_ip(server: &ApiServer, resource: &Resource, object: &mut Val
     if !text_at(object, "/spec/clusterIP").is_empty() {
         return Ok(());
     }
+    // What has no name or no ports is refused by validation; it must not take an address first.
     let (namespace, name) = (text_at(object, "/metadata/namespace"), text_at(object, "/metadata/name"));
     let ip = server
         .addresses()

@@ -78,6 +78,21 @@ pub fn decode(
     Ok((known, problems))
 }
 
+/// The known part of what was given: without the empty values that reading it as a type adds.
+pub fn restrict(given: &Value, known: &Value) -> Value {
+    match (given, known) {
+        (Value::Object(given), Value::Object(known)) => {
+            let kept =
+                given.iter().filter_map(|(key, value)| Some((key.clone(), restrict(value, known.get(key)?))));
+            Value::Object(kept.collect())
+        }
+        (Value::Array(given), Value::Array(known)) if given.len() == known.len() => {
+            Value::Array(given.iter().zip(known).map(|(given, known)| restrict(given, known)).collect())
+        }
+        _ => known.clone(),
+    }
+}
+
 fn unknown_fields(given: &Value, known: &Value, path: &str, problems: &mut Vec<String>) {
     match (given, known) {
         (Value::Object(given), Value::Object(known)) => {
