@@ -5,11 +5,15 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
-use crate::error::{self, ApiError};
+use crate::{
+    body,
+    error::{self, ApiError},
+};
 
 /// A JSON body: 415 without the content type, 400 for broken JSON or UTF-8, 422 for wrong or missing fields,
-/// 413 when it is too long.
+/// 413 when it is too long, 408 when it does not arrive.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -17,9 +21,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejection) => Err(json_error(&rejection)),
+        match timeout(body::IDLE_LIMIT, axum::Json::<T>::from_request(request, state)).await {
+            Ok(Ok(axum::Json(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) => Err(json_error(&rejection)),
+            Err(_) => Err(body::stalled()),
         }
     }
 }

@@ -140,20 +140,13 @@ impl Health {
             "dependency_up",
             "Whether the dependency answered the last check (1) or not (0).",
         );
-        let gauges: Vec<_> = self
-            .0
-            .dependencies
-            .iter()
-            .map(|d| metrics.gauge("dependency_up", &[("dependency", d.name)]))
-            .collect();
-        for gauge in &gauges {
-            gauge.set(0.0);
-        }
-        let watch = self.0.dependencies.iter().zip(gauges).map(|(dependency, gauge)| async move {
+        let watch = self.0.dependencies.iter().map(async |dependency| {
+            // Not known is not down: the series begins with the first result.
             let mut last = None;
             loop {
                 let start = tokio::time::Instant::now();
                 let state = dependency.state().await;
+                let gauge = metrics.gauge("dependency_up", &[("dependency", dependency.name)]);
                 gauge.set(if state.up { 1.0 } else { 0.0 });
                 if last != Some(state.up) {
                     log_change(&state);

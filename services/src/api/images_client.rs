@@ -1,6 +1,6 @@
 //! The calls to `images`.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Body,
@@ -10,10 +10,11 @@ use axum::{
 use reqwest::Url;
 
 use crate::{
+    body::{self, LimitedBody},
     downstream::Downstream,
     error::ApiError,
     images::model::{ImageList, StoredImage},
-    proxy::{self, LimitedBody},
+    proxy,
 };
 
 /// Longest time for a small exchange, and for the head of a picture's answer.
@@ -50,15 +51,13 @@ impl ImagesClient {
         if let Some(kind) = headers.get(header::CONTENT_TYPE) {
             request = request.header(header::CONTENT_TYPE, kind);
         }
-        if let Some(length) = proxy::announced_length(headers) {
+        if let Some(length) = body::announced_length(headers) {
             request = request.header(header::CONTENT_LENGTH, length);
         }
-        let (body, exceeded) = LimitedBody::new(body, limit);
+        let body = LimitedBody::new(body, limit);
+        let fate = body.fate();
         let result = self.0.json(request.body(reqwest::Body::wrap_stream(body))).await;
-        if exceeded.load(Ordering::Relaxed) {
-            return Err(proxy::too_large(limit));
-        }
-        result
+        fate.refusal().map_or(result, Err)
     }
 
     /// A picture as a streamed answer.

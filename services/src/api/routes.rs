@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{auth_client::AuthClient, images_client::ImagesClient};
 use crate::{
     auth::{credentials::Credentials, model::UserBody},
+    body,
     config::{ConfigError, Env},
     downstream::Chain,
     error::ApiError,
@@ -19,7 +20,6 @@ use crate::{
     health::{Dependency, Health},
     images::{self, model::StoredImage},
     metrics::Metrics,
-    proxy,
     request::Route,
     service::{Listen, Service},
 };
@@ -133,15 +133,15 @@ async fn upload(
     let (parts, body) = request.into_parts();
     let refusal = match gateway.auth.user(token.as_deref()).await {
         Err(error) => error.closing(),
-        Ok(_) if proxy::announced_length(&parts.headers).is_some_and(|n| n > gateway.max_upload) => {
-            proxy::too_large(gateway.max_upload)
+        Ok(_) if body::announced_length(&parts.headers).is_some_and(|n| n > gateway.max_upload) => {
+            body::too_large(gateway.max_upload)
         }
         Ok(user) => {
             let image = gateway.images.upload(user.id, &parts.headers, body, gateway.max_upload).await?;
             return Ok((StatusCode::CREATED, axum::Json(public(&image))).into_response());
         }
     };
-    proxy::discard(body).await;
+    body::discard(body).await;
     Err(refusal)
 }
 

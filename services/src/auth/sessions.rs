@@ -109,7 +109,7 @@ impl Sessions {
         let exchange = async {
             let (mut connection, generation) = self.connect().await?;
             used = Some(generation);
-            Ok::<T, RedisError>(command.query_async(&mut connection).await?)
+            command.query_async(&mut connection).await
         };
         let result = timeout(COMMAND_LIMIT, exchange).await;
         let broken = match &result {

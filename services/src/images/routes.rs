@@ -17,13 +17,14 @@ use super::{
     storage::{Storage, StorageError},
 };
 use crate::{
+    body::{self, BodyError, LimitedBody},
     config::{ConfigError, Env},
     downstream::Chain,
     error::ApiError,
     extract::PathText,
     health::{Dependency, Health},
     metrics::Metrics,
-    proxy::{self, BodyError, LimitedBody},
+    proxy,
     request::Route,
     service::{Listen, Service, background},
 };
@@ -93,21 +94,21 @@ async fn upload(
     let (parts, body) = request.into_parts();
     let busy = || ApiError::unavailable("Too many uploads at the moment, please try again").closing();
     let Ok(Ok(_turn)) = timeout(TURN_LIMIT, images.turns.acquire()).await else {
-        proxy::discard(body).await;
+        body::discard(body).await;
         return Err(busy());
     };
     if is_multipart(&parts.headers) {
         images.reject("not_a_picture");
-        proxy::discard(body).await;
+        body::discard(body).await;
         let message = "Send the picture itself as the request's body, not a multipart form";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).closing());
     }
-    if proxy::announced_length(&parts.headers).is_some_and(|length| length > images.max_upload) {
+    if body::announced_length(&parts.headers).is_some_and(|length| length > images.max_upload) {
         images.reject("too_large");
-        proxy::discard(body).await;
-        return Err(proxy::too_large(images.max_upload));
+        body::discard(body).await;
+        return Err(body::too_large(images.max_upload));
     }
-    let (mut body, _) = LimitedBody::new(body, images.max_upload);
+    let mut body = LimitedBody::new(body, images.max_upload);
     match images.storage.store(owner, &mut body).await {
         Ok(image) => {
             images.metrics.counter(UPLOADED, &[]).increment(1);
@@ -187,7 +188,11 @@ impl Images {
             }
             StorageError::Upload(BodyError::TooLong) => {
                 self.reject("too_large");
-                proxy::too_large(self.max_upload)
+                body::too_large(self.max_upload)
+            }
+            StorageError::Upload(BodyError::Stalled) => {
+                self.reject("broken_off");
+                body::stalled()
             }
             StorageError::Upload(BodyError::Broken(_)) => {
                 self.reject("broken_off");

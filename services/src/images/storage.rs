@@ -19,8 +19,8 @@ use super::{
     sniff::{self, Picture, Sniffed},
 };
 use crate::{
+    body::BodyError,
     config::{ConfigError, Env},
-    proxy::BodyError,
 };
 
 /// Longest time for a small operation.

@@ -1,9 +1,6 @@
 //! The HTTP side of `portal`.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,22 +10,26 @@ use axum::{
     routing::{any, get},
 };
 use reqwest::Url;
+use tokio::time::timeout;
 
 use super::assets::ASSETS;
 use crate::{
+    body::{self, LimitedBody},
     config::{ConfigError, Env},
     downstream::{Chain, Downstream},
     error::ApiError,
     health::{Dependency, Health},
     images,
     metrics::Metrics,
-    proxy::{self, LimitedBody},
+    proxy,
     request::Route,
     service::{Listen, Service},
 };
 
 /// Longest time for passing a request and its answer on.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(30);
+/// Longest time until the answer to a request without a body begins.
+const HEAD_LIMIT: Duration = Duration::from_secs(4);
 /// Time a check of `api` may take.
 const CHECK_LIMIT: Duration = Duration::from_millis(900);
 const ROUTES: &[Route] = &[
@@ -84,8 +85,8 @@ async fn pass_on(State(portal): State<Portal>, request: Request) -> Result<Respo
     let (parts, body) = request.into_parts();
     let refusal = match portal.target(parts.uri.path(), parts.uri.query()) {
         None => ApiError::new(StatusCode::NOT_FOUND, "No such page or resource").closing(),
-        Some(_) if proxy::announced_length(&parts.headers).is_some_and(|n| n > portal.max_body) => {
-            proxy::too_large(portal.max_body)
+        Some(_) if body::announced_length(&parts.headers).is_some_and(|n| n > portal.max_body) => {
+            body::too_large(portal.max_body)
         }
         Some(url) => {
             let mut headers = HeaderMap::new();
@@ -93,19 +94,21 @@ async fn pass_on(State(portal): State<Portal>, request: Request) -> Result<Respo
             let mut outgoing = portal.api.request(parts.method, url).headers(headers);
             let has_body = parts.headers.contains_key(header::CONTENT_LENGTH)
                 || parts.headers.contains_key(header::TRANSFER_ENCODING);
-            let (body, exceeded) = LimitedBody::new(body, portal.max_body);
+            let body = LimitedBody::new(body, portal.max_body);
+            let fate = body.fate();
             if has_body {
                 outgoing = outgoing.body(reqwest::Body::wrap_stream(body));
             }
-            let sent = outgoing.send().await;
-            if exceeded.load(Ordering::Relaxed) {
-                return Err(proxy::too_large(portal.max_body));
-            }
+            let limit = if has_body { TRANSFER_LIMIT } else { HEAD_LIMIT };
+            let sent = match timeout(limit, outgoing.send()).await {
+                Ok(sent) => sent.map_err(|error| portal.api.failed(&Chain(&error))),
+                Err(_) => Err(portal.api.failed(&format_args!("no answer within {limit:?}"))),
+            };
             // Error answers of `api` go through as they are, with its message.
-            return Ok(proxy::relay(sent.map_err(|error| portal.api.failed(&Chain(&error)))?));
+            return fate.refusal().map_or(sent.map(proxy::relay), Err);
         }
     };
-    proxy::discard(body).await;
+    body::discard(body).await;
     Err(refusal)
 }
 

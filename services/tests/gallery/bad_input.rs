@@ -130,6 +130,28 @@ async fn heads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive() {
+    let system = System::start().await;
+    system.register("ann", "correct horse").await;
+    let (_, _, cookie) = system.login("ann", "correct horse").await;
+    let cookie = cookie.unwrap();
+    let login = "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 90\r\n\r\n{\"us";
+    let upload = format!(
+        "POST /images/upload HTTP/1.1\r\nhost: a\r\ncookie: {cookie}\r\ncontent-length: 90000\r\n\r\n"
+    );
+    let mut upload = upload.into_bytes();
+    upload.extend(png());
+    let (login, upload) =
+        tokio::join!(raw(system.api.address, login.as_bytes()), raw(system.api.address, &upload),);
+    assert_clear(login.0, &login.1, 408, "a login that stops");
+    assert_clear(upload.0, &upload.1, 408, "an upload that stops");
+    eventually(Duration::from_secs(5), "nothing is left of it", async || {
+        system.stored_files().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_are_no_pictures() {
     let system = System::start().await;
     system.register("ann", "correct horse").await;

@@ -125,7 +125,8 @@ impl Stack {
 
 #[test]
 fn a_bad_setting_is_one_clear_line() {
-    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: [Case; 9] = [
         ("auth", &[], "auth: DB_HOST: is not set; it must be the host of PostgreSQL (or set DATABASE_URL)"),
         (
             "auth",
