@@ -4,9 +4,12 @@
 //! threads, each with its memory allocated once, and a short queue before them. When the queue is full the
 //! caller is told to come back; nothing else in the service waits for hashes.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    time::{Duration, Instant},
 };
 
 use argon2::{
@@ -14,6 +17,9 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use tokio::sync::oneshot;
+
+/// Longest time in the queue. Those who asked have gone, or been told of a failure, soon after that.
+const QUEUE_LIMIT: Duration = Duration::from_millis(700);
 
 /// How hashes are made and how many at a time.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +37,7 @@ pub struct PasswordConfig {
 /// Why there is no hash.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// All threads are busy and the queue is full.
+    /// All threads are busy, and the queue is full or did not move for too long.
     #[error("too many passwords are being checked")]
     Busy,
     /// The parameters or the stored hash are not usable.
@@ -106,11 +112,14 @@ impl Passwords {
         job: impl FnOnce(&mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let (reply, answer) = oneshot::channel();
+        let asked = Instant::now();
         let job: Job = Box::new(move |memory| {
-            // Nobody waits any more: the client went away while this was queued.
-            if !reply.is_closed() {
-                let _ = reply.send(job(memory));
+            if reply.is_closed() {
+                // Nobody waits any more: the client went away while this was queued.
+                return;
             }
+            let late = asked.elapsed() > QUEUE_LIMIT;
+            let _ = reply.send(if late { Err(PasswordError::Busy) } else { job(memory) });
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => PasswordError::Busy,
@@ -212,8 +221,38 @@ mod tests {
         }))
         .unwrap();
         running.await.unwrap();
-        jobs.try_send(Box::new(|_| {})).unwrap();
+        // The next one takes the one place in the queue; the one after that is refused.
+        let mut waiting = Box::pin(passwords.hash("x".to_owned()));
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
         assert!(matches!(passwords.hash("x".to_owned()).await, Err(PasswordError::Busy)));
+        tokio::time::sleep(QUEUE_LIMIT + Duration::from_millis(50)).await;
         drop(release);
+        assert!(matches!(waiting.await, Err(PasswordError::Busy)), "waited for too long");
+        assert!(passwords.hash("x".to_owned()).await.is_ok(), "the queue moves again");
+    }
+
+    /// Median of five times.
+    async fn time(passwords: &Passwords, stored: Option<&str>) -> Duration {
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            let start = Instant::now();
+            let _ = passwords.verify("wrong password".to_owned(), stored.map(str::to_owned)).await.unwrap();
+            times.push(start.elapsed());
+        }
+        times.sort();
+        times[2]
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+        let config = PasswordConfig { memory_kib: 8192, iterations: 2, threads: 1, queue: 4 };
+        let passwords = Passwords::start(config).unwrap();
+        let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let (wrong, unknown) = (time(&passwords, Some(&stored)).await, time(&passwords, None).await);
+        let ratio = unknown.as_secs_f64() / wrong.as_secs_f64();
+        assert!(
+            (0.3..3.0).contains(&ratio),
+            "{unknown:?} for an unknown user, {wrong:?} for a wrong password"
+        );
     }
 }

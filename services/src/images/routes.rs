@@ -79,6 +79,13 @@ pub fn service(env: &Env) -> Result<Service, ConfigError> {
         .route("/images/{id}", get(image))
         .with_state(Images { storage, metrics: metrics.clone(), max_upload, turns });
     let background = vec![background(async move |stop| {
+        let cleaned = probed.clone();
+        match tokio::task::spawn_blocking(move || cleaned.remove_abandoned()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(files)) => tracing::info!(files, "removed what cut-off uploads left behind"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot look for what cut-off uploads left behind"),
+            Err(error) => tracing::error!(%error, "the clean-up failed"),
+        }
         stop.cancelled().await;
         probed.remove_probe().await;
     })];

@@ -32,6 +32,12 @@ const FILE_PART: usize = 256 * 1024;
 /// Bytes uploaded at a time to a cloud store; S3 takes no smaller parts.
 #[cfg(feature = "cloud")]
 const CLOUD_PART: usize = 5 << 20;
+/// Where pictures are.
+const PICTURES: &str = "pictures";
+/// The object that the readiness check writes; replicas that share a store share it, too.
+const PROBE: &str = "health/probe";
+/// Age at which an incomplete file cannot belong to a running upload any more.
+const ABANDONED: Duration = Duration::from_secs(3600);
 /// Parts that may be on their way at the same time.
 const PARTS_IN_FLIGHT: usize = 2;
 /// Most pictures in one listing.
@@ -64,7 +70,8 @@ pub enum StorageError {
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     part: usize,
-    probe: Path,
+    /// The directory behind the store, if it is one.
+    directory: Option<PathBuf>,
 }
 
 impl Storage {
@@ -74,16 +81,21 @@ impl Storage {
         let text = env.required(NAME, "a directory as file:///PATH, s3://BUCKET or gs://BUCKET")?;
         let url = Url::parse(&text)
             .map_err(|error| ConfigError::new(NAME, format!("{text:?} is not a URL ({error})")))?;
-        let (store, part) = match url.scheme() {
-            "file" => (directory(&url).map_err(|problem| ConfigError::new(NAME, problem))?, FILE_PART),
-            "s3" | "gs" => cloud(env, &url).map_err(|problem| ConfigError::new(NAME, problem))?,
+        let wrong = |problem| ConfigError::new(NAME, problem);
+        let (store, part, directory) = match url.scheme() {
+            "file" => {
+                let (store, directory) = directory(&url).map_err(wrong)?;
+                (store, FILE_PART, Some(directory))
+            }
+            "s3" | "gs" => {
+                let (store, part) = cloud(env, &url).map_err(wrong)?;
+                (store, part, None)
+            }
             scheme => {
                 return Err(ConfigError::new(NAME, format!("{scheme:?} is not one of file, s3 and gs")));
             }
         };
-        // Replicas that share a store probe with their own objects.
-        let probe = Path::from(format!("health/{:016x}", rand::random::<u64>()));
-        Ok(Self { store, part, probe })
+        Ok(Self { store, part, directory })
     }
 
     /// Stores a picture that arrives as a stream. Nothing is left behind if it turns out not to be one, to be
@@ -159,12 +171,31 @@ impl Storage {
 
     /// Whether the store can be written.
     pub async fn check(&self) -> Result<(), String> {
-        self.store.put(&self.probe, PutPayload::from_static(b"ok")).await.map(drop).map_err(|e| e.to_string())
+        let probe = Path::from(PROBE);
+        self.store.put(&probe, PutPayload::from_static(b"ok")).await.map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Removes what uploads left behind that were cut off by the end of the process. A cloud store does that by
+    /// its own rules for incomplete uploads.
+    pub fn remove_abandoned(&self) -> std::io::Result<usize> {
+        let Some(directory) = &self.directory else { return Ok(0) };
+        let mut removed = 0;
+        for entry in std::fs::read_dir(directory.join(PICTURES))? {
+            let entry = entry?;
+            // `object_store` writes to `NAME#NUMBER` until the object is complete.
+            let partial = entry.file_name().to_string_lossy().contains('#');
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if partial && age > ABANDONED {
+                std::fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes the object that [`Storage::check`] writes.
     pub async fn remove_probe(&self) {
-        let _ = timeout(LIMIT, self.store.delete(&self.probe)).await;
+        let _ = timeout(LIMIT, self.store.delete(&Path::from(PROBE))).await;
     }
 }
 
@@ -207,20 +238,21 @@ where
 }
 
 fn picture_path(id: &ImageId) -> Path {
-    Path::from_iter(["pictures", id.as_str()])
+    Path::from_iter([PICTURES, id.as_str()])
 }
 
 fn owner_path(owner: i64) -> Path {
     Path::from_iter(["owners".to_owned(), owner.to_string()])
 }
 
-fn directory(url: &Url) -> Result<Arc<dyn ObjectStore>, String> {
+fn directory(url: &Url) -> Result<(Arc<dyn ObjectStore>, PathBuf), String> {
     let path: PathBuf =
         url.to_file_path().map_err(|()| format!("{url} is not of the form file:///ABSOLUTE/PATH"))?;
-    std::fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
+    std::fs::create_dir_all(path.join(PICTURES))
+        .map_err(|error| format!("cannot make {}: {error}", path.display()))?;
     let store = LocalFileSystem::new_with_prefix(&path)
         .map_err(|error| format!("cannot use {}: {error}", path.display()))?;
-    Ok(Arc::new(store))
+    Ok((Arc::new(store), path))
 }
 
 #[cfg(feature = "cloud")]
@@ -238,4 +270,30 @@ fn cloud(env: &Env, url: &Url) -> Result<(Arc<dyn ObjectStore>, usize), String> 
 #[cfg(not(feature = "cloud"))]
 fn cloud(_: &Env, url: &Url) -> Result<(Arc<dyn ObjectStore>, usize), String> {
     Err(format!("{}: this program was built without cloud storage (cargo feature `cloud`)", url.scheme()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, time::SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn only_old_incomplete_files_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let env = Env::from_pairs([("STORAGE_URL", format!("file://{}", directory.path().display()))]);
+        let storage = Storage::from_env(&env).unwrap();
+        let long_ago = SystemTime::now() - 2 * ABANDONED;
+        for (name, old) in [("a.png", true), ("a.png#1", true), ("b.png#1", false)] {
+            let file = File::create(directory.path().join(PICTURES).join(name)).unwrap();
+            if old {
+                file.set_modified(long_ago).unwrap();
+            }
+        }
+        assert_eq!(storage.remove_abandoned().unwrap(), 1);
+        let left = std::fs::read_dir(directory.path().join(PICTURES)).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["a.png", "b.png#1"]);
+    }
 }

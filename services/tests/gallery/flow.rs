@@ -103,8 +103,10 @@ async fn metrics_say_what_happened() {
     }
     system.register("cat", "correct horse").await;
     let (_, _, cookie) = system.login("cat", "correct horse").await;
-    assert_eq!(system.login("cat", "wrong password").await.0, 401);
-    assert_eq!(system.login("nobody", "wrong password").await.0, 401);
+    let (status, wrong, _) = system.login("cat", "wrong password").await;
+    assert_eq!(status, 401);
+    let (status, unknown, _) = system.login("nobody", "wrong password").await;
+    assert_eq!((status, &unknown["error"]), (401, &wrong["error"]), "nobody learns which names exist");
     assert_eq!(system.upload(&cookie.unwrap(), png()).await.0, 201);
     for path in ["/nowhere/1", "/nowhere/2", "/images/no-such-picture.png"] {
         assert_eq!(system.http.get(system.at(path)).send().await.unwrap().status(), 404);
