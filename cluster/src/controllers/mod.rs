@@ -5,11 +5,14 @@
 
 mod context;
 pub mod deployment;
+mod endpoints;
 pub mod error;
 pub mod events;
 mod expectations;
+mod garbage;
 pub mod hash;
 pub mod informer;
+mod namespace;
 pub mod owner;
 pub mod pods;
 pub mod queue;

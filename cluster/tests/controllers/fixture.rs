@@ -135,7 +135,22 @@ impl World {
             + Send
             + 'static,
     {
-        let mut states = watcher::watch_object(self.api::<K>(), name).boxed();
+        self.until_of(self.api::<K>(), name, what, condition).await;
+    }
+
+    /// Same as [`until`](Self::until) for a cluster-scoped object.
+    pub async fn until_cluster<K>(&self, name: &str, what: &str, condition: impl Fn(Option<&K>) -> bool)
+    where
+        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+    {
+        self.until_of(Api::all(self.client.clone()), name, what, condition).await;
+    }
+
+    async fn until_of<K>(&self, api: Api<K>, name: &str, what: &str, condition: impl Fn(Option<&K>) -> bool)
+    where
+        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+    {
+        let mut states = watcher::watch_object(api, name).boxed();
         let mut last = None;
         let reached = async {
             while let Some(state) = states.try_next().await.unwrap() {
@@ -148,6 +163,33 @@ impl World {
         if tokio::time::timeout(SOON, reached).await.is_err() {
             panic!("{name}: not {what} within {SOON:?}; last state {last:#?}\n{}", self.text());
         }
+    }
+
+    /// Waits until the objects of one kind fulfil the condition, and returns them.
+    pub async fn until_listed<K>(&self, what: &str, condition: impl Fn(&[K]) -> bool) -> Vec<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let mut changes = watcher(self.api::<K>(), watcher::Config::default()).touched_objects().boxed();
+        let mut last = Vec::new();
+        let reached = async {
+            loop {
+                last = self.list::<K>().await;
+                if condition(&last) {
+                    return;
+                }
+                changes.try_next().await.unwrap();
+            }
+        };
+        if tokio::time::timeout(SOON, reached).await.is_err() {
+            panic!("{} not {what} within {SOON:?}: {last:#?}\n{}", K::plural(&()), self.text());
+        }
+        last
     }
 
     /// Waits until the Deployment of that name is complete for its current generation.
@@ -165,21 +207,7 @@ impl World {
 
     /// Waits until the pods of the namespace fulfil the condition.
     pub async fn until_pods(&self, what: &str, condition: impl Fn(&[Pod]) -> bool) {
-        let mut changes = watcher(self.api::<Pod>(), watcher::Config::default()).touched_objects().boxed();
-        let mut last = Vec::new();
-        let reached = async {
-            loop {
-                last = self.list::<Pod>().await;
-                if condition(&last) {
-                    return;
-                }
-                changes.try_next().await.unwrap();
-            }
-        };
-        if tokio::time::timeout(SOON, reached).await.is_err() {
-            let names: Vec<_> = last.iter().map(ResourceExt::name_any).collect();
-            panic!("pods not {what} within {SOON:?}: {names:?}\n{}", self.text());
-        }
+        self.until_listed(what, condition).await;
     }
 
     /// Waits for a recorded line that contains the text.

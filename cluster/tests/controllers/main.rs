@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed step is a failed test")]
 
 mod fixture;
+mod ownership;
 mod rollout;
+mod services;
