@@ -1,0 +1,314 @@
+//! Options of all commands. The texts here are what `--help` shows.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{exit_code, output::ColorArg};
+
+/// Breaks a system on purpose and proves what is seen of it.
+///
+/// A scenario says what breaks and what must be seen: which alert goes pending, fires, reaches which receiver and resolves,
+/// each by when, and how long recovery takes. `harness run` carries it out and answers passed, failed or inconclusive, with
+/// evidence.
+///
+/// Without --kubeconfig and --context, an embedded cluster is started that runs pods as processes of this machine; nothing
+/// outside it is touched.
+#[derive(Debug, Parser)]
+#[command(
+    name = "harness",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "See `harness --help` for examples and exit codes.",
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit_code::help()),
+)]
+pub struct App {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  harness doctor                          what is installed, what is missing
+  harness run scenarios/db-failure.toml   break the demo system's database
+  harness run --dry-run my.toml           only show what would be done
+  harness up                              start the embedded stack, leave it up
+  harness --context kind-dev run my.toml  use a cluster of your own";
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Where the embedded stack, the runs and their ledgers are kept [default: .harness in the checkout, else in the current
+    /// directory]
+    #[arg(long, global = true, value_name = "DIR", env = "SRE_HARNESS_STATE", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Use the cluster of this kubeconfig file instead of the embedded one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Use this context of the kubeconfig ($KUBECONFIG or ~/.kube/config without --kubeconfig)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Colours in the output: auto, always or never; auto means on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub color: ColorArg,
+    /// More about what is done, on stderr; -vv for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(RunArgs),
+    Validate(ValidateArgs),
+    Up(UpArgs),
+    Down(DownArgs),
+    Status(StatusArgs),
+    Recover(RecoverArgs),
+    Judge(JudgeArgs),
+    Doctor(DoctorArgs),
+    #[command(hide = true)]
+    ControlPlane(ControlPlaneArgs),
+    #[command(hide = true)]
+    AlertReceiver(AlertReceiverArgs),
+    /// Starts one pod's process
+    #[command(hide = true)]
+    PodShim,
+}
+
+/// Run a scenario and give a verdict
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = format!("\
+Examples:
+  harness run scenarios/db-failure.toml
+  harness run --dry-run scenarios/db-failure.toml
+  harness run --junit report.xml --json result.json scenarios/db-failure.toml
+  harness --context kind-dev run --prometheus service://monitoring/prometheus:9090 my.toml
+
+{}", exit_code::help()))]
+pub struct RunArgs {
+    /// Scenario file
+    pub scenario: PathBuf,
+    /// Show targets, plan and earliest possible times, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave the embedded stack running if this run starts it
+    #[arg(long)]
+    pub keep: bool,
+    /// Write a JUnit report, one test case per expectation
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the result as JSON (it is also kept with the run)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the monitoring system is.
+    #[command(flatten)]
+    pub monitoring: MonitoringArgs,
+    /// How the embedded stack is brought up.
+    #[command(flatten)]
+    pub stack: StackArgs,
+}
+
+/// Where the monitoring system is, if not where the scenario says.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Addresses (URL, or service://NAMESPACE/NAME:PORT through the API server)")]
+pub struct MonitoringArgs {
+    /// Prometheus, instead of the scenario's
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub prometheus: Option<String>,
+    /// Alertmanager, instead of the scenario's
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub alertmanager: Option<String>,
+    /// The receiver that Alertmanager sends to, instead of the scenario's
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub receiver: Option<String>,
+}
+
+/// How the embedded stack is brought up.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Embedded stack")]
+pub struct StackArgs {
+    /// Manifests of the embedded stack: a directory with one kustomization per subdirectory [default: deploy in the checkout]
+    #[arg(long, value_name = "DIR")]
+    pub deploy_dir: Option<PathBuf>,
+    /// How long the embedded stack may take to get ready
+    #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration)]
+    pub ready_timeout: Duration,
+}
+
+/// Check scenario files and show every problem in them
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness validate scenarios/*.toml
+
+Exit code 0 if all files are good, 2 if one is not.")]
+pub struct ValidateArgs {
+    /// Scenario files
+    #[arg(required = true)]
+    pub scenarios: Vec<PathBuf>,
+}
+
+/// Start the embedded stack (cluster, demo system, monitoring) and leave it running
+///
+/// Returns when every Deployment is available. Does nothing if it is up already; manifests that changed are applied again.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness up
+  export KUBECONFIG=\"$PWD/.harness/stack/kubeconfig\"; kubectl get pods -A
+  harness --state-dir /tmp/second up      a second stack beside the first")]
+pub struct UpArgs {
+    /// How the embedded stack is brought up.
+    #[command(flatten)]
+    pub stack: StackArgs,
+}
+
+/// Stop the embedded stack and remove its data
+#[derive(Clone, Debug, Args)]
+pub struct DownArgs {}
+
+/// Show the stack, its pods and the runs that were not finished
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "Exit code 0 also if no stack is running; 4 if it is but does not answer.")]
+pub struct StatusArgs {}
+
+/// Take back what interrupted runs have left in the cluster
+///
+/// A run writes down how to take a fault back before it applies it. After a crash, a SIGKILL or a power cut, this command does
+/// so. It changes nothing if there is nothing to take back.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = format!("\
+Examples:
+  harness recover                 all unfinished runs
+  harness recover 20261121-120102-k3f
+
+{}", exit_code::help()))]
+pub struct RecoverArgs {
+    /// Only this run (id, or its first characters)
+    pub run: Option<String>,
+}
+
+/// Give the verdict of a recorded run again
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = format!("\
+Examples:
+  harness judge last
+  harness judge --junit report.xml 20261121-120102-k3f
+
+{}", exit_code::help()))]
+pub struct JudgeArgs {
+    /// Run: its id (or its first characters), `last`, or the path of an events.ndjson
+    pub run: String,
+    /// Write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the result as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Say which programs the embedded stack needs, which are there and which are missing
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "Exit code 0 if nothing is missing, else 4.")]
+pub struct DoctorArgs {}
+
+/// Serve the embedded cluster until SIGTERM
+#[derive(Clone, Debug, Args)]
+pub struct ControlPlaneArgs {
+    /// Directory of volumes and logs
+    #[arg(long)]
+    pub data_dir: PathBuf,
+    /// Where to write the kubeconfig
+    #[arg(long)]
+    pub kubeconfig: PathBuf,
+    /// Directory of the demo system's binaries
+    #[arg(long)]
+    pub services_dir: PathBuf,
+    /// The record of the running control plane, kept locked while it lives
+    #[arg(long)]
+    pub record: PathBuf,
+}
+
+/// Take Alertmanager's webhooks and keep them with their time of arrival
+#[derive(Clone, Debug, Args)]
+pub struct AlertReceiverArgs {
+    /// Address to listen on
+    #[arg(long)]
+    pub listen: SocketAddr,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let known = ["http://", "https://", "service://"];
+    match known.iter().find_map(|scheme| text.strip_prefix(scheme)) {
+        None => Err(format!("it must begin with {}", known.join(", "))),
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => Err("the host is missing".to_owned()),
+        Some(rest) if text.starts_with("service://") => service(rest).map(|()| text.to_owned()),
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
+fn service(rest: &str) -> Result<(), String> {
+    let bad = || "it must be service://NAMESPACE/NAME:PORT".to_owned();
+    let (_, name) = rest.split_once('/').ok_or_else(bad)?;
+    let (name, port) = name.split('/').next().and_then(|part| part.split_once(':')).ok_or_else(bad)?;
+    if name.is_empty() || port.parse::<u16>().is_err() { Err(bad()) } else { Ok(()) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits.parse().map_err(|_| "it must be a number with a unit, such as 90s or 2m".to_owned())?;
+    let seconds = match &text[digits.len()..] {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        "" => return Err("the unit is missing: ms, s or m".to_owned()),
+        unit => return Err(format!("unknown unit {unit:?}: ms, s or m")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_definition_is_consistent() {
+        App::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for bad in ["90", "s", "-1s", "5h", "", "1e400s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_checked_before_anything_is_started() {
+        for good in ["http://prom:9090", "https://x/prefix", "service://monitoring/prometheus:19090", "service://a/b:1/p"] {
+            assert_eq!(address(good).as_deref(), Ok(good));
+        }
+        for bad in ["prom:9090", "http://", "http:///x", "service://monitoring", "service://a/b", "service://a/b:http", "ftp://x"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+}

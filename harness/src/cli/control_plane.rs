@@ -1,0 +1,45 @@
+//! `harness control-plane`: serves the embedded cluster; started by `harness up` and `harness run`, not by people.
+
+use std::io::Write;
+
+use cluster::{Cluster, ClusterConfig, kubelet::catalog::Catalog};
+
+use super::{args::ControlPlaneArgs, signals};
+use crate::{
+    POD_SHIM, exit_code,
+    expected_error::ExpectedError,
+    stack::{READY, Record},
+};
+
+pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
+    // Out of the terminal's session: its Ctrl-C and its end are not for a stack that stays up. It fails for the leader of a
+    // process group, which has no terminal that could end it or was started by hand.
+    let _ = rustix::process::setsid();
+    let stop = signals::stop_requested();
+    tokio::pin!(stop);
+
+    let record = Record::of_this_process(args.data_dir.clone());
+    let _held = record.hold(&args.record).map_err(|error| internal("the record can't be held", error))?;
+    let exe = std::env::current_exe().map_err(|error| internal("the harness can't find itself", error))?;
+    let mut config = ClusterConfig::new(args.data_dir, vec![exe.into(), POD_SHIM.into()]);
+    config.kubeconfig = Some(args.kubeconfig);
+    config.catalog = Catalog::builtin().with_binaries(args.services_dir);
+    let cluster = tokio::select! {
+        started = Cluster::start(config) => started.map_err(|error| internal("the cluster can't start", error))?,
+        signal = &mut stop => {
+            tracing::info!(signal, "stopped while starting");
+            return Ok(exit_code::PASSED);
+        }
+    };
+    // Who waits for this line may be gone by now; that is no reason to end.
+    drop(writeln!(std::io::stdout(), "{READY}"));
+    tracing::info!(kubeconfig = %cluster.kubeconfig_path().display(), "ready");
+    let signal = stop.await;
+    tracing::info!(signal, "stopping");
+    cluster.shutdown().await;
+    Ok(exit_code::PASSED)
+}
+
+fn internal(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ExpectedError {
+    ExpectedError::Internal { what: what.to_owned(), source: source.into() }
+}

@@ -1,0 +1,44 @@
+//! The command line: one file per command; the options of all of them, and what they have in common, in [`args`].
+
+mod addresses;
+mod alert_receiver;
+pub mod args;
+mod context;
+mod control_plane;
+mod doctor;
+mod down;
+mod dry_run;
+mod judge;
+mod recover;
+mod reports;
+mod run;
+pub mod signals;
+mod status;
+mod up;
+mod validate;
+
+pub use args::{App, GlobalArgs};
+pub use context::Context;
+
+use self::args::Command;
+use crate::expected_error::ExpectedError;
+
+impl App {
+    /// Runs the command and gives the exit code.
+    pub async fn run(self, context: &Context) -> Result<u8, ExpectedError> {
+        match self.command {
+            Command::Run(args) => run::exec(args, context).await,
+            Command::Validate(args) => validate::exec(&args, context),
+            Command::Up(args) => up::exec(args, context).await,
+            Command::Down(args) => down::exec(&args, context).await,
+            Command::Status(args) => status::exec(&args, context).await,
+            Command::Recover(args) => recover::exec(args, context).await,
+            Command::Judge(args) => judge::exec(args, context).await,
+            Command::Doctor(args) => doctor::exec(&args, context),
+            Command::ControlPlane(args) => control_plane::exec(args).await,
+            Command::AlertReceiver(args) => alert_receiver::exec(args).await,
+            // main() dispatches it before options are parsed.
+            Command::PodShim => unreachable!("pod-shim is dispatched by main"),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The harness' command line: options, wiring, and the way to the embedded stack or to a cluster of the user's own.
+//!
+//! What happens in a run is the business of `harness-engine`; how it looks afterwards that of `harness-report`. This crate
+//! decides *where* to run ([`target`], [`stack`]), hands over, and turns the result into text and an exit code
+//! ([`expected_error`], [`exit_code`]).
+
+pub mod cli;
+pub mod exit_code;
+pub mod expected_error;
+mod main_impl;
+pub mod output;
+pub mod stack;
+pub mod target;
+
+pub use main_impl::main_impl;
+
+/// Name of the hidden command that starts one pod's process; see [`cluster::kubelet::shim`].
+pub const POD_SHIM: &str = "pod-shim";
+/// Name of the hidden command that serves the embedded cluster.
+pub const CONTROL_PLANE: &str = "control-plane";

@@ -1,0 +1,101 @@
+//! Telling what goes on while the stack comes up.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::output::{Output, Style};
+
+/// Takes what goes on during a bring-up.
+pub trait Progress: Send + Sync {
+    /// What is going on; replaces the text before.
+    fn now(&self, text: &str);
+    /// Something that is finished, or worth keeping on the screen.
+    fn done(&self, text: &str);
+    /// Another program is about to write to the terminal.
+    fn yield_terminal(&self);
+}
+
+/// Progress as text. On a terminal, the current step is a line that is rewritten. Elsewhere (a log of CI) a step is a line of
+/// its own, and only if the last one is some time ago, so that a quick bring-up prints next to nothing.
+pub struct OutputProgress<'a> {
+    output: &'a Output,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Start of what is going on.
+    since: Instant,
+    /// Last line, where lines cannot be rewritten.
+    printed: Instant,
+    text: String,
+}
+
+/// Shortest time between two lines where lines cannot be rewritten.
+const QUIET: Duration = Duration::from_secs(3);
+/// The same for a line that says nothing new.
+const UNCHANGED: Duration = Duration::from_secs(15);
+/// Longest text that fits on one row of a usual terminal; a longer one would leave parts behind when it is rewritten.
+const ROW: usize = 78;
+
+impl<'a> OutputProgress<'a> {
+    /// Progress on the given stream.
+    pub fn new(output: &'a Output) -> Self {
+        let now = Instant::now();
+        Self { output, state: Mutex::new(State { since: now, printed: now, text: String::new() }) }
+    }
+}
+
+impl Progress for OutputProgress<'_> {
+    fn now(&self, text: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = format!(" ({} s)", state.since.elapsed().as_secs());
+        if self.output.is_terminal() {
+            let text = shorten(text, ROW - elapsed.len());
+            self.output.transient(self.output.paint(Style::Dim, format_args!("{text}{elapsed}")));
+        } else if state.printed.elapsed() >= if state.text == text { UNCHANGED } else { QUIET } {
+            text.clone_into(&mut state.text);
+            state.printed = Instant::now();
+            self.output.line(format_args!("{text}{elapsed}"));
+        }
+    }
+
+    fn done(&self, text: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.output.line(text);
+        state.printed = Instant::now();
+        state.since = state.printed;
+    }
+
+    fn yield_terminal(&self) {
+        self.output.clear();
+    }
+}
+
+impl Drop for OutputProgress<'_> {
+    fn drop(&mut self) {
+        self.output.clear();
+    }
+}
+
+fn shorten(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(length - 1).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_fits_on_one_row() {
+        assert_eq!(shorten("short", 10), "short");
+        assert_eq!(shorten("0123456789", 10), "0123456789");
+        assert_eq!(shorten("üüüüüüüüüüüü", 10), "üüüüüüüüü…");
+    }
+}
