@@ -27,7 +27,7 @@ async fn a_broken_webhook_url_and_a_dead_target_are_named() {
         jobs: &format!(
             "- {{ job_name: gone, static_configs: [{{ targets: [\"{dead}\"] }}] }}\n- {{ job_name: empty }}"
         ),
-        alerts_to: None,
+        ..StackConfig::default()
     })
     .await;
     let error = ready(&stack, 60, false).await.unwrap_err();
@@ -49,13 +49,8 @@ async fn a_broken_webhook_url_and_a_dead_target_are_named() {
 
 #[tokio::test]
 async fn an_alertmanager_that_prometheus_does_not_reach_is_named() {
-    let mut stack = Stack::start(StackConfig {
-        rules: "groups: [{ name: demo, rules: [{ alert: Watchdog, expr: vector(1) }] }]",
-        alertmanager: StackConfig::ROUTE_ALL,
-        jobs: "",
-        alerts_to: Some(free_address()),
-    })
-    .await;
+    let mut stack =
+        Stack::start(StackConfig { alerts_to: Some(free_address()), ..StackConfig::default() }).await;
     let error = ready(&stack, 12, true).await.unwrap_err();
     assert_eq!(error.component, "Prometheus' connection to Alertmanager");
     assert!(
@@ -76,9 +71,7 @@ async fn a_rule_that_fails_is_named() {
     let stack = Stack::start(StackConfig {
         // Two results with the same labels: Prometheus refuses the whole rule.
         rules: r#"groups: [{ name: demo, rules: [{ alert: Twice, expr: 'label_replace(prometheus_demo, "code", "x", "", "")' }] }]"#,
-        alertmanager: StackConfig::ROUTE_ALL,
-        jobs: "",
-        alerts_to: None,
+        ..StackConfig::default()
     })
     .await;
     stack.metrics.set("prometheus_demo{code=\"a\"}", 1.0);

@@ -89,7 +89,7 @@ async fn problems_are_found_before_a_run() {
         rules: RULES,
         alertmanager: ALERTMANAGER,
         jobs: "- { job_name: slow, scrape_interval: 4s, scrape_timeout: 3s, static_configs: [{ targets: [\"127.0.0.1:9\"] }] }\n",
-        alerts_to: None,
+        ..StackConfig::default()
     })
     .await;
     stack.metrics.set("demo{code=\"a\"}", 0.0);

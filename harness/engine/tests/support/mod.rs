@@ -146,8 +146,17 @@ pub struct StackConfig<'a> {
     pub alertmanager: &'a str,
     /// Further scrape jobs, as YAML list items.
     pub jobs: &'a str,
+    /// Scrape and evaluation interval in milliseconds.
+    pub interval: i64,
     /// Where Prometheus sends alerts, if not to this stack's Alertmanager.
     pub alerts_to: Option<SocketAddr>,
+}
+
+impl Default for StackConfig<'_> {
+    fn default() -> Self {
+        let rules = "groups: [{ name: demo, rules: [{ alert: Watchdog, expr: vector(1) }] }]";
+        Self { rules, alertmanager: Self::ROUTE_ALL, jobs: "", interval: 200, alerts_to: None }
+    }
 }
 
 impl StackConfig<'_> {
@@ -157,9 +166,6 @@ route: { receiver: team.a, group_by: [alertname, run_id], group_wait: 0s, group_
 receivers: [{ name: team.a, webhook_configs: [{ url: "RECEIVER/webhook" }] }]
 "#;
 }
-
-/// Scrape and evaluation interval of a stack, in milliseconds.
-pub const INTERVAL: i64 = 200;
 
 /// A running stack.
 pub struct Stack {
@@ -201,8 +207,9 @@ impl Stack {
 
         let prometheus_address = free_address();
         fs::write(file("rules.yml"), config.rules).unwrap();
+        let interval = config.interval;
         let text = format!(
-            "global: {{ scrape_interval: {INTERVAL}ms, scrape_timeout: {INTERVAL}ms, evaluation_interval: {INTERVAL}ms, \
+            "global: {{ scrape_interval: {interval}ms, scrape_timeout: {interval}ms, evaluation_interval: {interval}ms, \
              external_labels: {{ cluster: test }} }}\n\
              rule_files: [rules.yml]\n\
              alerting: {{ alertmanagers: [{{ static_configs: [{{ targets: [\"{}\"] }}] }}] }}\n\
