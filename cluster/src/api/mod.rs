@@ -14,8 +14,10 @@ pub mod status;
 
 mod discovery;
 mod events_v1;
+mod logs;
 mod managed_fields;
 mod patch;
+mod proxy;
 mod respond;
 mod schema;
 mod selectors;

@@ -157,6 +157,8 @@ fn decode(segment: &str) -> Result<String, ApiError> {
 pub struct Call {
     /// HTTP method.
     pub method: Method,
+    /// The whole URI.
+    pub uri: Uri,
     /// What the path points at.
     pub target: Target,
     /// Query parameters.

@@ -36,11 +36,6 @@ fn with_type(api_version: &str, kind: &str, json: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// The object with `kind` and `apiVersion`, parsed.
-pub fn object_value(resource: &Resource, object: &Stored) -> Value {
-    typed(resource, object.value())
-}
-
 /// Puts `kind` and `apiVersion` on a stored form.
 pub fn typed(resource: &Resource, mut value: Value) -> Value {
     if events_v1::applies(resource) {

@@ -11,7 +11,7 @@ use http::Method;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    discovery,
+    discovery, logs, proxy,
     request::{Call, Query, Route, Target},
     resources::{self, Subresource},
     status::ApiError,
@@ -39,6 +39,7 @@ pub struct ApiServer {
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    proxy: proxy::Transport,
     config: ApiServerConfig,
 }
 
@@ -46,7 +47,7 @@ impl ApiServer {
     /// A server with the namespaces that every cluster has.
     pub fn new(config: ApiServerConfig) -> Self {
         let store = Store::new(resources::collection_specs());
-        let server = Self { inner: Arc::new(Inner { store, config }) };
+        let server = Self { inner: Arc::new(Inner { store, proxy: proxy::transport(), config }) };
         verbs::create::system_namespaces(&server);
         server
     }
@@ -71,6 +72,11 @@ impl ApiServer {
         &self.inner.config.logs
     }
 
+    /// Client of the proxy subresources.
+    pub(super) fn proxy_transport(&self) -> &proxy::Transport {
+        &self.inner.proxy
+    }
+
     /// Cancelled when open streams must end.
     pub fn shutdown_token(&self) -> CancellationToken {
         self.inner.config.shutdown.clone()
@@ -88,10 +94,12 @@ async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiErr
     };
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri);
-    let call = Call { method: parts.method, target: *target, query, headers: parts.headers };
+    let call = Call { method: parts.method, uri: parts.uri, target: *target, query, headers: parts.headers };
     let Target { resource, name, subresource, .. } = &call.target;
+    // Answers to HEAD are those to GET; the HTTP layer leaves the body out.
+    let verb = if call.method == Method::HEAD { Method::GET } else { call.method.clone() };
     let Some(subresource) = subresource else {
-        return match (call.method.clone(), name.is_some()) {
+        return match (verb, name.is_some()) {
             (Method::GET, false) => verbs::list::list(server, &call).await,
             (Method::GET, true) => verbs::get::get(server, &call),
             (Method::POST, false) => verbs::create::create(server, &call, body).await,
@@ -105,12 +113,14 @@ async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiErr
         };
     };
     let subresource = resource.subresource(subresource).ok_or_else(ApiError::no_such_resource)?;
-    match (subresource, call.method.clone()) {
+    match (subresource, verb) {
         (Subresource::Status, Method::GET) => verbs::get::get(server, &call),
         (Subresource::Status | Subresource::Finalize, Method::PUT) => {
             verbs::update::update(server, &call, body).await
         }
         (Subresource::Status, Method::PATCH) => verbs::patch::patch(server, &call, body).await,
+        (Subresource::Log, Method::GET) => logs::logs(server, &call).await,
+        (Subresource::Proxy, _) => proxy::proxy(server, &call, body).await,
         (Subresource::Scale, _) => verbs::scale::scale(server, &call, body).await,
         (Subresource::Binding, Method::POST) => verbs::binding::bind(server, &call, body).await,
         _ => Err(ApiError::method_not_allowed()),

@@ -5,9 +5,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with \
     an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
-    character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is \
-    '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an \
     alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
     '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -30,15 +27,6 @@ pub fn label_problem(name: &str) -> Option<String> {
         return Some("must be no more than 63 characters".to_owned());
     }
     (!is_label(name)).then(|| LABEL.to_owned())
-}
-
-/// What is wrong with a DNS-1035 label.
-pub fn label_1035_problem(name: &str) -> Option<String> {
-    if name.len() > 63 {
-        return Some("must be no more than 63 characters".to_owned());
-    }
-    let good = is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase());
-    (!good).then(|| LABEL_1035.to_owned())
 }
 
 /// What is wrong with a qualified name (`prefix/name`): label and annotation keys, finalizers.
@@ -132,7 +120,6 @@ mod tests {
         assert!(subdomain_problem("Bad_Name").is_some());
         assert!(subdomain_problem("a..b").is_some());
         assert!(label_problem("a.b").is_some());
-        assert!(label_1035_problem("1a").is_some());
         assert!(qualified_name_problem("example.com/My_name").is_none());
         assert!(qualified_name_problem("a b").is_some());
         assert!(label_value_problem("").is_none());
