@@ -296,4 +296,36 @@ mod tests {
         left.sort();
         assert_eq!(left, ["a.png", "b.png#1"]);
     }
+
+    #[cfg(feature = "cloud")]
+    #[tokio::test]
+    async fn cloud_stores_are_configured_by_their_own_variables() {
+        let s3 = [
+            ("STORAGE_URL", "s3://bucket/prefix"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ENDPOINT", "http://127.0.0.1:9"),
+        ];
+        let storage = Storage::from_env(&Env::from_pairs(s3)).unwrap();
+        assert_eq!(storage.part, CLOUD_PART);
+        // Nothing listens there; the store's own retries must not outlast our limit.
+        let id = ImageId::random(super::super::model::Format::Png);
+        assert!(matches!(storage.get(&id).await, Err(StorageError::Timeout | StorageError::Store(_))));
+        let error =
+            Storage::from_env(&Env::from_pairs([("STORAGE_URL", "s3://bucket"), ("AWS_ALLOW_HTTP", "?")]));
+        assert!(error.unwrap_err().to_string().starts_with("STORAGE_URL: "));
+        let env = Env::from_pairs([("STORAGE_URL", "gs://bucket"), ("GOOGLE_SKIP_SIGNATURE", "true")]);
+        assert!(Storage::from_env(&env).is_ok());
+    }
+
+    #[cfg(not(feature = "cloud"))]
+    #[test]
+    fn a_build_without_cloud_stores_says_so() {
+        let error = Storage::from_env(&Env::from_pairs([("STORAGE_URL", "s3://bucket")])).unwrap_err();
+        let expected =
+            "STORAGE_URL: s3: this program was built without cloud storage (cargo feature `cloud`)";
+        assert_eq!(error.to_string(), expected);
+    }
 }
