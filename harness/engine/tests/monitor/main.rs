@@ -5,6 +5,7 @@ mod support;
 
 mod failures;
 mod lifecycle;
+mod own_configuration;
 mod preflight;
 mod receiver;
 mod relay;

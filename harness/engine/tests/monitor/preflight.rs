@@ -39,7 +39,7 @@ inhibit_rules: [{ source_matchers: [alertname="SlowDown"], target_matchers: [sev
 mute_time_intervals: [{ name: night, time_intervals: [{ times: [{ start_time: "00:00", end_time: "00:01" }] }] }]
 "#;
 
-fn expect(alert: &str, labels: &[(&str, &str)], state: AlertState, within: i64) -> Expectation {
+pub fn expect(alert: &str, labels: &[(&str, &str)], state: AlertState, within: i64) -> Expectation {
     Expectation {
         id: format!("alert/{alert}/{state}"),
         title: String::new(),
@@ -55,7 +55,7 @@ fn expect(alert: &str, labels: &[(&str, &str)], state: AlertState, within: i64) 
     }
 }
 
-fn delivered(alert: &str, receiver: &str, within: i64) -> Expectation {
+pub fn delivered(alert: &str, receiver: &str, within: i64) -> Expectation {
     let mut expectation = expect(alert, &[], AlertState::Delivered, within);
     if let ExpectationKind::Alert(alert) = &mut expectation.kind {
         alert.receiver = Some(receiver.into());
@@ -63,7 +63,7 @@ fn delivered(alert: &str, receiver: &str, within: i64) -> Expectation {
     expectation
 }
 
-fn plan(expectations: Vec<Expectation>) -> Plan {
+pub fn plan(expectations: Vec<Expectation>) -> Plan {
     Plan {
         title: String::new(),
         description: String::new(),
