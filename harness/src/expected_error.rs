@@ -95,6 +95,7 @@ impl ExpectedError {
             Self::Stack(error) => match error {
                 StackError::MissingPrograms(_)
                 | StackError::Image(_)
+                | StackError::Ports(_)
                 | StackError::Version { .. }
                 | StackError::State { .. }
                 | StackError::Record(_)
@@ -121,8 +122,13 @@ impl ExpectedError {
             Self::Target(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::RollbackIncomplete { recover, .. } => Some(format!("take it back with `{recover}`")),
-            Self::Internal { .. } => Some("this is a bug; run it again with -vv and report what it prints".to_owned()),
-            Self::Scenario { .. } | Self::File { .. } | Self::Unreachable { .. } | Self::Interrupted { .. } => None,
+            Self::Internal { .. } => {
+                Some("this is a bug; run it again with -vv and report what it prints".to_owned())
+            }
+            Self::Scenario { .. }
+            | Self::File { .. }
+            | Self::Unreachable { .. }
+            | Self::Interrupted { .. } => None,
         }
     }
 
@@ -130,12 +136,17 @@ impl ExpectedError {
     fn evidence(&self) -> Option<String> {
         let Self::Stack(error) = self else { return None };
         match error {
-            StackError::NotReady(not_ready) if !not_ready.evidence.is_empty() => Some(not_ready.evidence.clone()),
+            StackError::NotReady(not_ready) if !not_ready.evidence.is_empty() => {
+                Some(not_ready.evidence.clone())
+            }
             StackError::MissingPrograms(programs) => {
                 let line = |program: &cluster::kubelet::catalog::ProgramStatus| {
                     format!("{} ({}): {}", program.program, program.install, program.purpose)
                 };
                 Some(programs.iter().map(line).collect::<Vec<_>>().join("\n"))
+            }
+            StackError::Ports(held) => {
+                Some(held.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
             }
             _ => None,
         }
@@ -205,11 +216,15 @@ fn stack_hint(error: &StackError) -> Option<String> {
         StackError::MissingPrograms(_) => {
             "`make tools` unpacks them into a cache directory; nothing is installed or started".to_owned()
         }
+        StackError::Ports(_) => "stop that program, or let it listen on an address of its own".to_owned(),
         StackError::Version { .. } => "`harness down` ends the running stack; then try again".to_owned(),
         StackError::Record(RecordError::Foreign { .. }) => {
-            "a harness of another version runs this stack: end it with that version's `harness down`".to_owned()
+            "a harness of another version runs this stack: end it with that version's `harness down`"
+                .to_owned()
         }
-        StackError::State { .. } | StackError::Record(_) => "is the state directory (--state-dir) yours?".to_owned(),
+        StackError::State { .. } | StackError::Record(_) => {
+            "is the state directory (--state-dir) yours?".to_owned()
+        }
         StackError::NoManifests => {
             "run it inside a checkout, or name the directory of the manifests with --deploy-dir".to_owned()
         }

@@ -17,7 +17,8 @@ use crate::{
 /// Runs one command and returns the process' exit code, one of [`exit_code`].
 pub fn main_impl() -> u8 {
     // Results of the command are on stdout and stderr by then. A panic's message was printed by the panic hook.
-    catch_unwind(AssertUnwindSafe(|| parse_and_run(std::env::args_os().collect()))).unwrap_or(exit_code::INTERNAL)
+    catch_unwind(AssertUnwindSafe(|| parse_and_run(std::env::args_os().collect())))
+        .unwrap_or(exit_code::INTERNAL)
 }
 
 fn parse_and_run(args: Vec<OsString>) -> u8 {

@@ -85,7 +85,11 @@ impl Output {
                     && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
             }
         };
-        Self { state: Mutex::new(State { sink, closed: false, failed: None, transient: false }), color, terminal }
+        Self {
+            state: Mutex::new(State { sink, closed: false, failed: None, transient: false }),
+            color,
+            terminal,
+        }
     }
 
     /// True if styles become escape sequences.

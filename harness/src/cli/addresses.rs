@@ -24,8 +24,9 @@ pub(super) async fn of(client: &Client) -> Result<Vec<(&'static str, String)>, E
         Err(_) => return Err(unreachable(None)),
     };
     let url = |(title, namespace, name): (&'static str, &str, &str)| {
-        let service =
-            list.iter().find(|one| one.name_any() == name && one.namespace().as_deref() == Some(namespace))?;
+        let service = list
+            .iter()
+            .find(|one| one.name_any() == name && one.namespace().as_deref() == Some(namespace))?;
         let spec = service.spec.as_ref()?;
         let port = spec.ports.iter().flatten().next()?.port;
         Some((title, format!("http://{}:{port}", spec.cluster_ip.as_deref()?)))

@@ -255,7 +255,9 @@ fn address(text: &str) -> Result<String, String> {
     let known = ["http://", "https://", "service://"];
     match known.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         None => Err(format!("it must begin with {}", known.join(", "))),
-        Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => Err("the host is missing".to_owned()),
+        Some(rest) if rest.is_empty() || rest.starts_with(['/', ':']) => {
+            Err("the host is missing".to_owned())
+        }
         Some(rest) if text.starts_with("service://") => service(rest).map(|()| text.to_owned()),
         Some(_) => Ok(text.to_owned()),
     }
@@ -270,7 +272,8 @@ fn service(rest: &str) -> Result<(), String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits.parse().map_err(|_| "it must be a number with a unit, such as 90s or 2m".to_owned())?;
+    let number: f64 =
+        digits.parse().map_err(|_| "it must be a number with a unit, such as 90s or 2m".to_owned())?;
     let seconds = match &text[digits.len()..] {
         "ms" => number / 1000.0,
         "s" => number,
@@ -304,10 +307,23 @@ mod tests {
 
     #[test]
     fn addresses_are_checked_before_anything_is_started() {
-        for good in ["http://prom:9090", "https://x/prefix", "service://monitoring/prometheus:19090", "service://a/b:1/p"] {
+        for good in [
+            "http://prom:9090",
+            "https://x/prefix",
+            "service://monitoring/prometheus:19090",
+            "service://a/b:1/p",
+        ] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
-        for bad in ["prom:9090", "http://", "http:///x", "service://monitoring", "service://a/b", "service://a/b:http", "ftp://x"] {
+        for bad in [
+            "prom:9090",
+            "http://",
+            "http:///x",
+            "service://monitoring",
+            "service://a/b",
+            "service://a/b:http",
+            "ftp://x",
+        ] {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

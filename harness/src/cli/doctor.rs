@@ -7,6 +7,8 @@ pub(super) fn exec(_args: &DoctorArgs, context: &Context) -> Result<u8, Expected
     let out = &context.out;
     let programs = stack::survey();
     let missing = programs.iter().filter(|one| one.path.is_none()).count();
+    out.line(format_args!("harness {}", env!("CARGO_PKG_VERSION")));
+    out.line("");
     let width = programs.iter().map(|one| one.program.len()).max().unwrap_or(0);
     for one in &programs {
         let name = format!("{:<width$}", one.program);

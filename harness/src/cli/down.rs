@@ -10,7 +10,8 @@ use crate::{
 pub(super) async fn exec(_args: &DownArgs, context: &Context) -> Result<u8, ExpectedError> {
     if context.external() {
         return Err(ExpectedError::Usage {
-            message: "`harness down` stops the embedded cluster: it leaves clusters of your own alone".to_owned(),
+            message: "`harness down` stops the embedded cluster: it leaves clusters of your own alone"
+                .to_owned(),
             hint: None,
         });
     }
@@ -20,7 +21,10 @@ pub(super) async fn exec(_args: &DownArgs, context: &Context) -> Result<u8, Expe
     let out = &context.out;
     match down {
         Down::NothingThere => {
-            out.line(format_args!("No embedded stack in {}: nothing to do", context.state_dir.root().display()));
+            out.line(format_args!(
+                "No embedded stack in {}: nothing to do",
+                context.state_dir.root().display()
+            ));
         }
         Down::Cleaned => out.line("The embedded stack had ended by itself; its data are removed"),
         Down::Stopped { pid, took, killed: false } => out.line(format_args!(

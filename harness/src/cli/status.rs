@@ -40,7 +40,10 @@ async fn stack_state(context: &Context) -> Result<Option<Target>, ExpectedError>
     let out = &context.out;
     match stack::state(&context.state_dir)? {
         State::Down => {
-            out.line(format_args!("No embedded stack in {}; `harness up` starts one", context.state_dir.root().display()));
+            out.line(format_args!(
+                "No embedded stack in {}; `harness up` starts one",
+                context.state_dir.root().display()
+            ));
             Ok(None)
         }
         State::Crashed => {
@@ -73,7 +76,8 @@ async fn stack_state(context: &Context) -> Result<Option<Target>, ExpectedError>
 
 async fn pods(client: &Client, out: &Output) -> Result<(), ExpectedError> {
     let api: Api<Pod> = Api::all(client.clone());
-    let unreachable = |source| ExpectedError::Unreachable { what: "the pods can't be listed".to_owned(), source };
+    let unreachable =
+        |source| ExpectedError::Unreachable { what: "the pods can't be listed".to_owned(), source };
     let list = match tokio::time::timeout(LIMIT, api.list(&ListParams::default())).await {
         Ok(Ok(list)) => list.items,
         Ok(Err(error)) => return Err(unreachable(Some(error.into()))),
@@ -81,10 +85,12 @@ async fn pods(client: &Client, out: &Output) -> Result<(), ExpectedError> {
     };
     let rows: Vec<[String; 6]> = list.iter().map(row).collect();
     let heads = ["NAMESPACE", "NAME", "READY", "STATUS", "RESTARTS", "AGE"].map(str::to_owned);
-    let width = |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().chain([&heads]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 6] = std::array::from_fn(width);
     for row in [&heads].into_iter().chain(&rows) {
-        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         out.line(cells.join("   ").trim_end());
     }
     Ok(())
@@ -93,7 +99,8 @@ async fn pods(client: &Client, out: &Output) -> Result<(), ExpectedError> {
 /// One line as `kubectl get pods -A` has it.
 fn row(pod: &Pod) -> [String; 6] {
     let status = pod.status.as_ref();
-    let containers: Vec<_> = status.iter().flat_map(|status| status.container_statuses.iter().flatten()).collect();
+    let containers: Vec<_> =
+        status.iter().flat_map(|status| status.container_statuses.iter().flatten()).collect();
     let ready = containers.iter().filter(|one| one.ready).count();
     let all = pod.spec.as_ref().map_or(containers.len(), |spec| spec.containers.len());
     let restarts: i32 = containers.iter().map(|one| one.restart_count).sum();

@@ -14,8 +14,12 @@ use crate::{
 pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, ExpectedError> {
     if context.external() {
         return Err(ExpectedError::Usage {
-            message: "`harness up` starts the embedded cluster: it has no use for --kubeconfig and --context".to_owned(),
-            hint: Some("to apply the manifests to a cluster of your own, use `kubectl apply -k deploy/...`".to_owned()),
+            message: "`harness up` starts the embedded cluster: it has no use for --kubeconfig and --context"
+                .to_owned(),
+            hint: Some(
+                "to apply the manifests to a cluster of your own, use `kubectl apply -k deploy/...`"
+                    .to_owned(),
+            ),
         });
     }
     let options = StackOptions {

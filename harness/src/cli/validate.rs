@@ -35,7 +35,8 @@ fn one(path: &Path, context: &Context) -> usize {
                 err.line(format_args!("{warning}\n"));
             }
             let plan = &scenario.plan;
-            let count = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+            let count =
+                |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
             out.line(format_args!(
                 "{} {name}: {} ({}, {})",
                 out.paint(Style::Good, "ok"),

@@ -147,6 +147,9 @@ mod tests {
         ];
         objects.sort_by_key(stage);
         let order: Vec<String> = objects.iter().map(describe).collect();
-        assert_eq!(order, ["Namespace gallery", "Service gallery/x", "Deployment monitoring/x", "Deployment gallery/x"]);
+        assert_eq!(
+            order,
+            ["Namespace gallery", "Service gallery/x", "Deployment monitoring/x", "Deployment gallery/x"]
+        );
     }
 }

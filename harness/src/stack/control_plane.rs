@@ -163,7 +163,11 @@ fn tail(log: &Path) -> String {
     let text = read().unwrap_or_else(|error| error.to_string());
     let lines: Vec<&str> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
-    if last.is_empty() { "  (empty)".to_owned() } else { last.iter().map(|line| format!("  {line}\n")).collect() }
+    if last.is_empty() {
+        "  (empty)".to_owned()
+    } else {
+        last.iter().map(|line| format!("  {line}\n")).collect()
+    }
 }
 
 #[cfg(test)]

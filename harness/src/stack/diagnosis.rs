@@ -62,8 +62,12 @@ async fn events(client: &Client, namespace: &str, pod: &str) -> Vec<String> {
 }
 
 async fn tail(api: &Api<Pod>, pod: &str, container: &str, previous: bool) -> Vec<String> {
-    let params =
-        LogParams { container: Some(container.to_owned()), tail_lines: Some(LOG_LINES), previous, ..LogParams::default() };
+    let params = LogParams {
+        container: Some(container.to_owned()),
+        tail_lines: Some(LOG_LINES),
+        previous,
+        ..LogParams::default()
+    };
     let text = api.logs(pod, &params).await.unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }

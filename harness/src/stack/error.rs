@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use cluster::kubelet::catalog::{ImageError, ProgramStatus};
+use cluster::{
+    kubelet::catalog::{ImageError, ProgramStatus},
+    net_holder::Holder,
+};
 
 use super::{ApplyError, ControlPlaneError, ManifestError, NotReady, RecordError, ServicesError};
 use crate::target::TargetError;
@@ -25,6 +28,9 @@ pub enum StackError {
     /// A manifest names an image that nothing on this machine stands for.
     #[error("the embedded cluster can't run the manifests")]
     Image(#[source] ImageError),
+    /// A listener of the machine blocks ports on every loopback address.
+    #[error("ports that the embedded stack needs are taken on all addresses")]
+    Ports(Vec<Holder>),
     /// The record of the control plane cannot be read.
     #[error("can't tell whether a stack is running")]
     Record(#[source] RecordError),

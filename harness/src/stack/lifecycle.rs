@@ -13,11 +13,12 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{
+    apply,
     control_plane::{self, Process},
     error::StackError,
-    apply, manifests,
+    manifests,
     paths::{Checkout, StateDir},
-    programs,
+    ports, programs,
     progress::Progress,
     ready,
     record::{self, Probe, Record},
@@ -101,6 +102,10 @@ impl Stack {
         }
         let objects = read_manifests(options)?;
         programs::check(&objects).await?;
+        let held = ports::held(&objects);
+        if !held.is_empty() {
+            return Err(StackError::Ports(held));
+        }
         let (services_dir, _built) = services::ensure(progress).await.map_err(StackError::Services)?;
         let started = Instant::now();
         clean(state)?;
@@ -154,7 +159,9 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
         return Err(StackError::Version { running: record.version });
     }
     if record.build != record::this_build() {
-        progress.done("note: the running stack was started by another build of the harness; `harness down` ends it");
+        progress.done(
+            "note: the running stack was started by another build of the harness; `harness down` ends it",
+        );
     }
     if options.reapply || !options.state_dir.applied().exists() {
         let objects = read_manifests(options)?;
@@ -166,7 +173,11 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
     Ok(Stack { kubeconfig, started_by_us: false, bring_up: Duration::ZERO, record })
 }
 
-async fn deploy(objects: &[Value], options: &StackOptions, progress: &dyn Progress) -> Result<(), StackError> {
+async fn deploy(
+    objects: &[Value],
+    options: &StackOptions,
+    progress: &dyn Progress,
+) -> Result<(), StackError> {
     let target = connect(&options.state_dir).await?;
     progress.now("applying manifests");
     apply::apply(&target.client, objects).await.map_err(StackError::Apply)?;
@@ -252,7 +263,9 @@ fn clean(state: &StateDir) -> Result<(), StackError> {
 fn make_passable(directory: &Path) -> Result<(), StackError> {
     let failed = |source| StackError::State { path: directory.to_owned(), source };
     for path in directory.ancestors().collect::<Vec<_>>().into_iter().rev().filter(|path| !path.exists()) {
-        fs::create_dir(path).or_else(|error| if path.is_dir() { Ok(()) } else { Err(error) }).map_err(failed)?;
+        fs::create_dir(path)
+            .or_else(|error| if path.is_dir() { Ok(()) } else { Err(error) })
+            .map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
     Ok(())
@@ -284,7 +297,9 @@ async fn lock(state: &StateDir, progress: &dyn Progress) -> Result<File, StackEr
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
-        Err(fs::TryLockError::WouldBlock) => progress.now("another harness is at work on this stack: waiting for it"),
+        Err(fs::TryLockError::WouldBlock) => {
+            progress.now("another harness is at work on this stack: waiting for it")
+        }
         Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
     }
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;

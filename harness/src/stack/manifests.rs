@@ -93,10 +93,10 @@ struct GeneratorOptions {
 /// All objects of a kustomization, in its order.
 pub fn read(directory: &Path) -> Result<Vec<Value>, ManifestError> {
     let path = directory.join("kustomization.yaml");
-    let kustomization: Kustomization = parse(&path)?.into_iter().next().ok_or_else(|| ManifestError::Invalid {
-        path: path.clone(),
-        problem: "it is empty".to_owned(),
-    })?;
+    let kustomization: Kustomization = parse(&path)?
+        .into_iter()
+        .next()
+        .ok_or_else(|| ManifestError::Invalid { path: path.clone(), problem: "it is empty".to_owned() })?;
     let mut objects = Vec::new();
     for resource in &kustomization.resources {
         let resource = directory.join(resource);
@@ -106,7 +106,8 @@ pub fn read(directory: &Path) -> Result<Vec<Value>, ManifestError> {
             objects.extend(file(&resource)?);
         }
     }
-    let generators = [("ConfigMap", &kustomization.config_map_generator), ("Secret", &kustomization.secret_generator)];
+    let generators =
+        [("ConfigMap", &kustomization.config_map_generator), ("Secret", &kustomization.secret_generator)];
     for (kind, generators) in generators {
         for generator in generators {
             objects.push(generate(kind, generator, &kustomization.generator_options, directory, &path)?);
@@ -150,7 +151,9 @@ fn generate(
     let invalid = |problem| ManifestError::Invalid { path: kustomization.to_owned(), problem };
     let name = &generator.name;
     if !options.disable_name_suffix_hash && !generator.options.disable_name_suffix_hash {
-        return Err(invalid(format!("{name}: only generators with disableNameSuffixHash: true are supported")));
+        return Err(invalid(format!(
+            "{name}: only generators with disableNameSuffixHash: true are supported"
+        )));
     }
     let mut data = Map::new();
     for entry in &generator.files {
@@ -158,15 +161,17 @@ fn generate(
             Some((key, path)) => (key.to_owned(), directory.join(path)),
             None => {
                 let path = directory.join(entry);
-                let key = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let key =
+                    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 (key, path)
             }
         };
         data.insert(key, text(&path)?.into());
     }
     for literal in &generator.literals {
-        let (key, value) =
-            literal.split_once('=').ok_or_else(|| invalid(format!("{name}: literal {literal:?} has no \"=\"")))?;
+        let (key, value) = literal
+            .split_once('=')
+            .ok_or_else(|| invalid(format!("{name}: literal {literal:?} has no \"=\"")))?;
         data.insert(key.to_owned(), value.into());
     }
     let mut object = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } });
@@ -252,9 +257,15 @@ mod tests {
             ("resources: [unnamed.yaml]", "document 1 has no metadata.name"),
         ];
         for (text, reason) in cases {
-            let dir = directory(&[("kustomization.yaml", text), ("unnamed.yaml", "apiVersion: v1\nkind: Service\n")]);
+            let dir = directory(&[
+                ("kustomization.yaml", text),
+                ("unnamed.yaml", "apiVersion: v1\nkind: Service\n"),
+            ]);
             let error = read(dir.path()).unwrap_err();
-            let whole = format!("{error}: {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default());
+            let whole = format!(
+                "{error}: {}",
+                std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+            );
             assert!(whole.contains(reason), "{whole}");
         }
     }

@@ -16,6 +16,7 @@ mod error;
 mod lifecycle;
 mod manifests;
 mod paths;
+mod ports;
 mod programs;
 mod progress;
 mod ready;

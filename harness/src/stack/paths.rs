@@ -170,7 +170,10 @@ mod tests {
         fs::write(target.path().join("CACHEDIR.TAG"), "").unwrap();
         for (directory, profile) in [("debug", "dev"), ("release", "release"), ("ci", "ci")] {
             let build = BuildDir::of(&target.path().join(directory).join("harness"));
-            assert_eq!(build, BuildDir::Cargo { target: target.path().to_owned(), profile: profile.to_owned() });
+            assert_eq!(
+                build,
+                BuildDir::Cargo { target: target.path().to_owned(), profile: profile.to_owned() }
+            );
             assert_eq!(build.bin_dir(), target.path().join(directory));
         }
         let build = BuildDir::of(Path::new("/opt/bin/harness"));

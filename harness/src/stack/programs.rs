@@ -40,8 +40,11 @@ fn is_ours(program: &str) -> bool {
 /// All images of pod templates.
 fn images(objects: &[Value]) -> BTreeSet<String> {
     let containers = |object: &Value| {
-        let template = object.pointer("/spec/template/spec").or_else(|| object.get("spec")).cloned().unwrap_or_default();
-        ["initContainers", "containers"].map(|field| template[field].as_array().cloned().unwrap_or_default()).concat()
+        let template =
+            object.pointer("/spec/template/spec").or_else(|| object.get("spec")).cloned().unwrap_or_default();
+        ["initContainers", "containers"]
+            .map(|field| template[field].as_array().cloned().unwrap_or_default())
+            .concat()
     };
     let images = objects.iter().flat_map(containers);
     images.filter_map(|container| container["image"].as_str().map(str::to_owned)).collect()
@@ -67,7 +70,10 @@ mod tests {
     #[tokio::test]
     async fn an_image_that_nothing_stands_for_is_refused_before_anything_is_started() {
         let error = check(&[deployment("acme/web:1")]).await.unwrap_err();
-        assert!(matches!(&error, StackError::Image(ImageError::Unknown { image, .. }) if image == "acme/web:1"), "{error}");
+        assert!(
+            matches!(&error, StackError::Image(ImageError::Unknown { image, .. }) if image == "acme/web:1"),
+            "{error}"
+        );
         check(&[deployment("gallery/api")]).await.unwrap();
     }
 }

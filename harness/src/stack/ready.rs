@@ -35,7 +35,8 @@ pub struct NotReady {
 
 /// The Deployments among manifests.
 pub fn deployments(objects: &[Value]) -> BTreeSet<Name> {
-    let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     objects
         .iter()
         .filter(|object| object["kind"] == "Deployment")
@@ -89,10 +90,14 @@ pub async fn wait(
 fn watch(client: &Client, expected: &BTreeSet<Name>) -> stream::BoxStream<'static, Seen> {
     let namespaces: BTreeSet<&str> = expected.iter().map(|(namespace, _)| namespace.as_str()).collect();
     let streams = namespaces.into_iter().flat_map(|namespace| {
-        let deployments = watcher(Api::<Deployment>::namespaced(client.clone(), namespace), watcher::Config::default());
+        let deployments =
+            watcher(Api::<Deployment>::namespaced(client.clone(), namespace), watcher::Config::default());
         let pods = watcher(Api::<Pod>::namespaced(client.clone(), namespace), watcher::Config::default());
         [
-            deployments.default_backoff().map(|event| event.map_or_else(Seen::Failed, Seen::Deployment)).boxed(),
+            deployments
+                .default_backoff()
+                .map(|event| event.map_or_else(Seen::Failed, Seen::Deployment))
+                .boxed(),
             pods.default_backoff().map(|event| event.map_or_else(Seen::Failed, Seen::Pod)).boxed(),
         ]
     });
@@ -124,19 +129,26 @@ impl View {
     /// A text for each Deployment that is not available.
     fn missing(&self, expected: &BTreeSet<Name>) -> Vec<String> {
         let text = |key: &Name| {
-            let Some(deployment) = self.deployments.get(key) else { return Some(format!("{} (not there)", key.1)) };
+            let Some(deployment) = self.deployments.get(key) else {
+                return Some(format!("{} (not there)", key.1));
+            };
             if is_available(deployment) {
                 return None;
             }
             let reasons: BTreeSet<String> = self.unready(deployment).filter_map(pod_reason).collect();
             let reasons: Vec<String> = reasons.into_iter().collect();
-            Some(if reasons.is_empty() { key.1.clone() } else { format!("{} ({})", key.1, reasons.join(", ")) })
+            Some(if reasons.is_empty() {
+                key.1.clone()
+            } else {
+                format!("{} ({})", key.1, reasons.join(", "))
+            })
         };
         expected.iter().filter_map(text).collect()
     }
 
     fn unready_pods(&self, expected: &BTreeSet<Name>) -> Vec<Pod> {
-        let missing = expected.iter().filter_map(|key| self.deployments.get(key)).filter(|one| !is_available(one));
+        let missing =
+            expected.iter().filter_map(|key| self.deployments.get(key)).filter(|one| !is_available(one));
         missing.flat_map(|deployment| self.unready(deployment)).cloned().collect()
     }
 
@@ -186,12 +198,17 @@ pub fn pod_status(pod: &Pod) -> String {
 /// Why a pod is not ready, in the words of `kubectl get pods`.
 fn pod_reason(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let containers =
-        status.init_container_statuses.iter().chain(&status.container_statuses).flatten().filter_map(|one| one.state.as_ref());
+    let containers = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses)
+        .flatten()
+        .filter_map(|one| one.state.as_ref());
     containers
         .filter_map(|state| {
             let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
-            let terminated = state.terminated.as_ref().filter(|end| end.exit_code != 0).and_then(|end| end.reason.clone());
+            let terminated =
+                state.terminated.as_ref().filter(|end| end.exit_code != 0).and_then(|end| end.reason.clone());
             waiting.or(terminated)
         })
         .next()
@@ -225,18 +242,24 @@ mod tests {
         assert!(is_available(&deployment(status(2))));
         assert!(!is_available(&deployment(status(1))));
         assert!(!is_available(&deployment(json!({ "observedGeneration": 2 }))));
-        let rolling = json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 });
+        let rolling =
+            json!({ "observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2 });
         assert!(!is_available(&deployment(rolling)), "an old pod is still there");
     }
 
     #[test]
     fn what_is_missing_is_named_with_the_reason_of_its_pod() {
-        let expected = BTreeSet::from([("gallery".to_owned(), "auth".to_owned()), ("gallery".to_owned(), "api".to_owned())]);
+        let expected = BTreeSet::from([
+            ("gallery".to_owned(), "auth".to_owned()),
+            ("gallery".to_owned(), "api".to_owned()),
+        ]);
         let mut view = View::default();
         view.take(Seen::Deployment(watcher::Event::Apply(deployment(json!({})))));
         let waiting = json!({ "name": "auth", "image": "", "imageID": "", "ready": false, "restartCount": 3,
             "state": { "waiting": { "reason": "CrashLoopBackOff" } } });
-        view.take(Seen::Pod(watcher::Event::Apply(pod(json!({ "phase": "Running", "containerStatuses": [waiting] })))));
+        view.take(Seen::Pod(watcher::Event::Apply(pod(
+            json!({ "phase": "Running", "containerStatuses": [waiting] }),
+        ))));
         assert_eq!(view.missing(&expected), ["api (not there)", "auth (CrashLoopBackOff)"]);
         assert_eq!(view.unready_pods(&expected).len(), 1);
         view.take(Seen::Pod(watcher::Event::Apply(pod(json!({ "phase": "Pending" })))));

@@ -1,8 +1,7 @@
 //! The demo system's binaries: found, or built when the harness runs from a checkout.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant, SystemTime},
@@ -85,8 +84,12 @@ pub async fn ensure(progress: &dyn Progress) -> Result<(PathBuf, Duration), Serv
 
 /// Each binary with its path, if it is built.
 pub fn service_binaries() -> Vec<(&'static str, Option<PathBuf>)> {
-    let directory = std::env::current_exe().map_or_else(|_| PathBuf::new(), |exe| BuildDir::of(&exe).bin_dir());
-    BINARIES.into_iter().map(|name| (name, Some(directory.join(name)).filter(|path| path.is_file()))).collect()
+    let directory =
+        std::env::current_exe().map_or_else(|_| PathBuf::new(), |exe| BuildDir::of(&exe).bin_dir());
+    BINARIES
+        .into_iter()
+        .map(|name| (name, Some(directory.join(name)).filter(|path| path.is_file())))
+        .collect()
 }
 
 /// Binaries that are not there, or older than a source of theirs in the checkout.
@@ -94,7 +97,9 @@ fn outdated(directory: &Path, checkout: Option<&Checkout>) -> Vec<&'static str> 
     BINARIES
         .into_iter()
         .filter(|name| {
-            let Ok(built) = fs::metadata(directory.join(name)).and_then(|meta| meta.modified()) else { return true };
+            let Ok(built) = fs::metadata(directory.join(name)).and_then(|meta| meta.modified()) else {
+                return true;
+            };
             checkout.is_some_and(|checkout| newest_source(&checkout.services(), name) > Some(built))
         })
         .collect()

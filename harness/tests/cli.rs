@@ -1,0 +1,131 @@
+//! The command line without a stack: help, usage errors, validation, the doctor.
+#![allow(missing_docs)]
+
+mod common;
+
+use std::{fs, process::Stdio};
+
+use common::Place;
+
+const COMMANDS: [&str; 8] = ["run", "validate", "up", "down", "status", "recover", "judge", "doctor"];
+
+#[test]
+fn help_texts() {
+    let place = Place::new();
+    insta::assert_snapshot!("help", place.run(&["--help"]).expect(0).out);
+    insta::assert_snapshot!("help_short", place.run(&["-h"]).expect(0).out);
+    for command in COMMANDS {
+        insta::assert_snapshot!(format!("help_{command}"), place.run(&[command, "--help"]).expect(0).out);
+    }
+}
+
+#[test]
+fn a_command_line_that_is_wrong_ends_with_2_and_touches_nothing() {
+    let place = Place::new();
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "Usage:"),
+        (&["runn"], "a similar subcommand exists: 'run'"),
+        (&["run"], "<SCENARIO>"),
+        (&["run", "--dry-rum", "x.toml"], "--dry-run"),
+        (
+            &["run", "--prometheus", "localhost:9090", "x.toml"],
+            "it must begin with http://, https://, service://",
+        ),
+        (&["up", "--ready-timeout", "90"], "the unit is missing"),
+        (&["--color", "sometimes", "status"], "possible values: auto, always, never"),
+        (&["--kubeconfig", "/nowhere", "up"], "starts the embedded cluster"),
+        (&["--kubeconfig", "/nowhere", "down"], "stops the embedded cluster"),
+        (&["--kubeconfig", "/nowhere", "status"], "/nowhere"),
+    ];
+    for (args, reason) in cases {
+        let ran = place.run(args).expect(2);
+        assert!(ran.err.contains(reason), "{args:?}: {}", ran.err);
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn status_and_down_without_a_stack() {
+    let place = Place::new();
+    let status = place.run(&["status"]).expect(0);
+    assert!(status.out.starts_with("No embedded stack in "), "{}", status.out);
+    let down = place.run(&["down"]).expect(0);
+    assert!(down.out.contains("nothing to do"), "{}", down.out);
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn validate_shows_the_problems_of_all_files() {
+    let place = Place::new();
+    let (one, two) = (place.path().join("one.toml"), place.path().join("two.toml"));
+    fs::write(&one, "title = \"x\"\ntitel = \"y\"\n").unwrap();
+    fs::write(&two, "title = \n").unwrap();
+    let absent = place.path().join("absent.toml");
+    let files = [&one, &two, &absent].map(|path| path.to_str().unwrap());
+    let ran = place.run(&[&["validate"], &files[..]].concat()).expect(2);
+    assert!(ran.err.contains("one.toml:2:1: error: "), "{}", ran.err);
+    assert!(ran.err.contains("\"titel\"") && ran.err.contains("two.toml:1:"), "{}", ran.err);
+    assert!(ran.err.contains("absent.toml: can't be read: No such file"), "{}", ran.err);
+    assert!(ran.err.contains(" problems in 3 files"), "{}", ran.err);
+    assert_eq!(ran.out, "");
+}
+
+#[test]
+fn every_scenario_of_the_project_is_valid() {
+    let scenarios = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files: Vec<String> = fs::read_dir(scenarios)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+        .filter(|path| path.ends_with(".toml"))
+        .collect();
+    assert!(!files.is_empty());
+    let args: Vec<&str> = ["validate"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let ran = Place::new().run(&args).expect(0);
+    assert_eq!(ran.out.lines().filter(|line| line.starts_with("ok ")).count(), files.len(), "{}", ran.out);
+}
+
+#[test]
+fn the_doctor_says_what_is_missing_and_how_to_get_it() {
+    let place = Place::new();
+    // Neither on the PATH nor in the tools cache. What is found in the system's own directories stays found.
+    let nothing = place.path().join("empty");
+    fs::create_dir(&nothing).unwrap();
+    let ran = common::Ran::from(
+        place.command(&["doctor"]).env("PATH", &nothing).env("SRE_HARNESS_TOOLS", &nothing).output().unwrap(),
+    );
+    let missing = ran.out.lines().filter(|line| line.starts_with("missing")).count();
+    match ran.code {
+        Some(0) => assert_eq!(missing, 0, "{}", ran.out),
+        Some(4) => {
+            assert!(missing > 0 && ran.out.contains("Debian package"), "{}", ran.out);
+            assert!(ran.out.contains(&format!("{missing} missing: `make tools`")), "{}", ran.out);
+        }
+        other => panic!("{other:?}: {}{}", ran.out, ran.err),
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Place::new();
+    for args in [&["--help"][..], &["status"], &["doctor"]] {
+        let mut child = place.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ran = common::Ran::from(child.wait_with_output().unwrap());
+        assert!(matches!(ran.code, Some(0 | 4)), "{args:?}: {ran:?}");
+        assert_eq!(ran.err, "", "{args:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_asked_for() {
+    let place = Place::new();
+    let bad = place.path().join("bad.toml");
+    fs::write(&bad, "x").unwrap();
+    let bad = bad.to_str().unwrap();
+    assert!(!place.run(&["validate", bad]).expect(2).err.contains('\x1b'));
+    assert!(place.run(&["--color", "always", "validate", bad]).expect(2).err.contains("\x1b[31merror:"));
+    // Usage errors are printed before the options are understood.
+    assert!(place.run(&["--color=always", "nonsense"]).expect(2).err.contains('\x1b'));
+    assert!(!place.run(&["--color=never", "nonsense"]).expect(2).err.contains('\x1b'));
+}
