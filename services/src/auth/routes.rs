@@ -1,7 +1,5 @@
 //! The HTTP side of `auth`.
 
-use std::time::Duration;
-
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
@@ -183,6 +181,3 @@ impl From<SessionError> for ApiError {
         Self::unavailable("The session store is not available")
     }
 }
-
-/// Longest time `auth` takes to say that a dependency is away, for the time limits of its clients.
-pub const FAILURE_LIMIT: Duration = database::QUERY_LIMIT;
