@@ -27,6 +27,7 @@ use crate::{
         credentials::{Credentials, CredentialsError},
         listen,
     },
+    controllers,
     kubelet::{self, Catalog, KubeletConfig},
     net::{Addresses, NetError},
 };
@@ -173,6 +174,7 @@ impl Cluster {
                 tracing::error!(error = &error as &dyn std::error::Error, "the kubelet stopped");
             }
         });
+        self.controller_tasks.spawn(controllers::run(self.client(), self.controllers.clone()));
     }
 
     /// A client of this cluster without a socket.

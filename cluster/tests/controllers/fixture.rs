@@ -175,7 +175,8 @@ impl World {
             + Send
             + 'static,
     {
-        let mut changes = watcher(self.api::<K>(), watcher::Config::default()).touched_objects().boxed();
+        // Every event, also the end of an empty list: the change may have come just before the watch.
+        let mut changes = watcher(self.api::<K>(), watcher::Config::default()).boxed();
         let mut last = Vec::new();
         let reached = async {
             loop {
