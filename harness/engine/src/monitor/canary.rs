@@ -68,14 +68,14 @@ pub(super) async fn prove_delivery(
         tokio::time::sleep(RETRY).await;
     };
     step.set(Some("the canary alert was posted, but has not arrived at the receiver".to_owned()));
-    let (mut instance, mut after) = (position.instance, position.after);
+    let (mut instance, mut after) = (position.instance.clone(), position.after);
     let delivered = loop {
         match receiver.fetch(after, Duration::from_secs(1)).await {
             Ok(batch) => {
                 let restarted = batch.instance != instance;
                 let canary = batch.notifications.iter().find(|one| carries(&one.notification, run_id));
                 if let Some(canary) = canary {
-                    break canary.notification.clone();
+                    break position.on_our_clock(canary.notification.clone());
                 }
                 after =
                     if restarted { 0 } else { batch.notifications.last().map_or(after, |last| last.number) };

@@ -353,3 +353,38 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Err
     let text = String::deserialize(deserializer)?;
     parse_duration(&text).ok_or_else(|| serde::de::Error::custom(format!("not a duration: {text:?}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_are_read_as_prometheus_writes_them() {
+        let yaml = "global:\n  scrape_interval: 1s\n  external_labels:\n    cluster: a\n    replica: 1\n    on: yes\n\
+                    scrape_configs:\n- job_name: a\n  authorization: {credentials: <secret>}\n  relabel_configs:\n  \
+                    - {source_labels: [__address__], replacement: '$1:$2', regex: (.+)}\n- job_name: '1'\n";
+        let config: Config = serde_saphyr::from_str(yaml).unwrap();
+        let labels: Vec<_> = config.global.external_labels.values().map(String::as_str).collect();
+        assert_eq!(labels, ["a", "yes", "1"]);
+        assert_eq!(
+            config.scrape_configs.iter().map(|job| job.job_name.as_str()).collect::<Vec<_>>(),
+            ["a", "1"]
+        );
+        let empty: Config = serde_saphyr::from_str("global: {}\n").unwrap();
+        assert!(empty.scrape_configs.is_empty());
+    }
+
+    #[test]
+    fn answers_are_read_as_prometheus_writes_them() {
+        let read = |json: &str| serde_json::from_str::<Envelope<QueryData>>(json).map(|answer| answer.data);
+        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"+Inf"]},{"metric":{},"value":[1,"NaN"]}]}}"#;
+        let Ok(QueryData::Vector(series)) = read(vector) else { panic!("a vector") };
+        assert_eq!(series[0].value.value(), Ok(f64::INFINITY));
+        assert!(series[1].value.value().unwrap().is_nan());
+        let scalar =
+            r#"{"status":"success","data":{"resultType":"scalar","result":[1795262400.123,"-1e3"]}}"#;
+        assert!(matches!(read(scalar), Ok(QueryData::Scalar(point)) if point.value() == Ok(-1000.0)));
+        assert!(read(r#"{"status":"success","data":{"resultType":"other","result":[]}}"#).is_err());
+        assert_eq!(seconds_text(Timestamp(1_795_262_400_007)), "1795262400.007");
+    }
+}

@@ -1,6 +1,6 @@
 //! What the receiver and the harness say to each other.
 
-use harness_event::Notification;
+use harness_event::{Notification, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Answer to `GET /v1/notifications?after=N&wait=MS`.
@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Batch {
     /// Random id of the receiver's process: another one means that it restarted and forgot everything.
     pub instance: String,
+    /// The receiver's clock when it answered.
+    pub now: Timestamp,
     /// Number of the last notification so far, 0 if there was none.
     pub last: u64,
     /// Notifications after `N`, in order.

@@ -153,7 +153,12 @@ async fn notifications(State(shared): State<Arc<Shared>>, Query(poll): Query<Pol
     }
     let kept = shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
     let last = *shared.last.borrow();
-    Json(Batch { instance: shared.instance.clone(), last, notifications: kept.after(poll.after) })
+    Json(Batch {
+        instance: shared.instance.clone(),
+        now: Timestamp::now(),
+        last,
+        notifications: kept.after(poll.after),
+    })
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
