@@ -8,9 +8,10 @@ use kube::{
     api::{ListParams, LogParams},
 };
 
-/// How many Events and log lines are shown for a pod.
+/// How many Events and log lines are shown for a pod, and how much of a line.
 const EVENTS: usize = 5;
-const LOG_LINES: i64 = 12;
+const LOG_LINES: i64 = 8;
+const LINE: usize = 240;
 /// Time limit for the look at one pod.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -21,7 +22,7 @@ pub async fn of(client: &Client, pods: &[Pod]) -> String {
         let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
         lines.push(format!("pod {namespace}/{name}"));
         match tokio::time::timeout(LIMIT, one(client, pod, &namespace, &name)).await {
-            Ok(found) => lines.extend(found.iter().map(|line| format!("  {line}"))),
+            Ok(found) => lines.extend(found.iter().map(|line| format!("  {}", cut(line)))),
             Err(_) => lines.push("  the API server does not answer".to_owned()),
         }
     }
@@ -46,6 +47,13 @@ async fn one(client: &Client, pod: &Pod, namespace: &str, name: &str) -> Vec<Str
         lines.extend(log.iter().map(|line| format!("log of {}: {line}", container.name)));
     }
     lines
+}
+
+fn cut(line: &str) -> String {
+    match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 async fn events(client: &Client, namespace: &str, pod: &str) -> Vec<String> {

@@ -119,6 +119,7 @@ impl Stack {
             log: state.log(),
         };
         let mut process = command.start().await.map_err(StackError::ControlPlane)?;
+        tracing::info!(took = ?started.elapsed(), "the control plane is ready");
         let result = match probe(state) {
             Ok(Probe::Live(record)) => fill(record, &mut process, &objects, options, started, progress).await,
             Ok(_) => Err(StackError::ControlPlane(process.ended().await)),
@@ -180,7 +181,9 @@ async fn deploy(
 ) -> Result<(), StackError> {
     let target = connect(&options.state_dir).await?;
     progress.now("applying manifests");
+    let started = Instant::now();
     apply::apply(&target.client, objects).await.map_err(StackError::Apply)?;
+    tracing::info!(objects = objects.len(), took = ?started.elapsed(), "manifests applied");
     let expected: BTreeSet<_> = ready::deployments(objects);
     ready::wait(&target.client, &expected, options.ready_timeout, progress)
         .await

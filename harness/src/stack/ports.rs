@@ -42,11 +42,15 @@ mod tests {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let containers = json!([{ "ports": [{ "containerPort": port }] }, {}]);
-        let deployment = json!({ "kind": "Deployment", "spec": { "template": { "spec": { "containers": containers } } } });
+        let deployment =
+            json!({ "kind": "Deployment", "spec": { "template": { "spec": { "containers": containers } } } });
         let held = held(&[deployment]);
         assert_eq!(held.len(), 1);
         let holder = held[0].to_string();
-        assert!(holder.contains(&port.to_string()) && holder.contains(&std::process::id().to_string()), "{holder}");
+        assert!(
+            holder.contains(&port.to_string()) && holder.contains(&std::process::id().to_string()),
+            "{holder}"
+        );
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub async fn wait(
                 let missing = view.missing(expected);
                 let evidence = match &view.failure {
                     Some(failure) => format!("the last watch failed: {failure}"),
-                    None => diagnosis::of(client, &view.unready_pods(expected)).await,
+                    None => diagnosis::of(client, &view.examples(expected)).await,
                 };
                 return Err(NotReady { waited: limit, missing, evidence });
             }
@@ -146,10 +146,11 @@ impl View {
         expected.iter().filter_map(text).collect()
     }
 
-    fn unready_pods(&self, expected: &BTreeSet<Name>) -> Vec<Pod> {
+    /// For each Deployment that is not available, one of its pods: the others usually suffer from the same.
+    fn examples(&self, expected: &BTreeSet<Name>) -> Vec<Pod> {
         let missing =
             expected.iter().filter_map(|key| self.deployments.get(key)).filter(|one| !is_available(one));
-        missing.flat_map(|deployment| self.unready(deployment)).cloned().collect()
+        missing.filter_map(|deployment| self.unready(deployment).next()).cloned().collect()
     }
 
     fn unready<'a>(&'a self, deployment: &'a Deployment) -> impl Iterator<Item = &'a Pod> {
@@ -261,7 +262,7 @@ mod tests {
             json!({ "phase": "Running", "containerStatuses": [waiting] }),
         ))));
         assert_eq!(view.missing(&expected), ["api (not there)", "auth (CrashLoopBackOff)"]);
-        assert_eq!(view.unready_pods(&expected).len(), 1);
+        assert_eq!(view.examples(&expected).len(), 1);
         view.take(Seen::Pod(watcher::Event::Apply(pod(json!({ "phase": "Pending" })))));
         assert_eq!(view.missing(&expected), ["api (not there)", "auth (Pending)"]);
     }
