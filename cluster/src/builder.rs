@@ -30,6 +30,7 @@ use crate::{
     controllers,
     kubelet::{self, Catalog, KubeletConfig},
     net::{Addresses, NetError},
+    proxy, sd,
 };
 
 /// Time that the parts have to end after their work is done.
@@ -175,6 +176,13 @@ impl Cluster {
             }
         });
         self.controller_tasks.spawn(controllers::run(self.client(), self.controllers.clone()));
+        self.controller_tasks.spawn(proxy::run(self.client(), self.addresses.clone(), self.controllers.clone()));
+        let (client, bind, shutdown) = (self.client(), self.addresses.service_discovery(), self.controllers.clone());
+        self.controller_tasks.spawn(async move {
+            if let Err(error) = sd::run(client, bind, shutdown).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "service discovery for Prometheus stopped");
+            }
+        });
     }
 
     /// A client of this cluster without a socket.

@@ -6,6 +6,8 @@ pub mod controllers;
 pub mod kubelet;
 pub mod net;
 pub mod net_holder;
+pub mod proxy;
+pub mod sd;
 pub mod store;
 
 pub use builder::{Cluster, ClusterConfig, ClusterError};

@@ -73,6 +73,11 @@ impl Addresses {
         Ipv4Addr::new(127, self.inner.octet, 0, 1)
     }
 
+    /// Address of the service discovery adapter; its Service leads here.
+    pub fn service_discovery(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::new(127, self.inner.octet, 0, 2), crate::sd::PORT))
+    }
+
     /// The node's address; the same as the control plane's.
     pub fn node_ip(&self) -> Ipv4Addr {
         self.control_plane_ip()
