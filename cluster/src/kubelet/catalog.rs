@@ -78,8 +78,10 @@ pub struct ResolvedImage {
     pub stop_signal: i32,
     /// Accounts to run as by default.
     pub users: Vec<String>,
-    /// See [`ImageEntry::needs_account`]; false if a library is there that can pretend one.
+    /// See [`ImageEntry::needs_account`].
     pub needs_account: bool,
+    /// A library that pretends an account to such a program, if there is one.
+    pub account_wrapper: Option<PathBuf>,
     /// Programs inside the real image and what stands for them.
     pub aliases: Vec<(String, PathBuf)>,
 }
@@ -229,9 +231,7 @@ impl Catalog {
         path.retain(|directory| seen.insert(directory.clone()));
         env.push(("PATH".to_owned(), join_paths(&path)));
         env.extend(entry.env.iter().map(|(name, value)| (name.clone(), value.clone())));
-        let wrapper = entry.needs_account.then(|| self.account_wrapper()).flatten();
-        let needs_account = entry.needs_account && wrapper.is_none();
-        env.extend(wrapper.map(|path| ("SRE_NSS_WRAPPER".to_owned(), path.to_string_lossy().into_owned())));
+        let account_wrapper = entry.needs_account.then(|| self.account_wrapper()).flatten();
         let mut entrypoint: Vec<String> = match (&entry.script, &program) {
             (Some(script), _) => ["/bin/sh", "-c", script, "docker-entrypoint.sh"].map(str::to_owned).to_vec(),
             (None, Some(program)) => vec![program.to_string_lossy().into_owned()],
@@ -248,7 +248,8 @@ impl Catalog {
             working_dir: entry.working_dir.clone(),
             stop_signal: entry.stop_signal.as_deref().and_then(signal_number).unwrap_or(15),
             users: entry.users.clone(),
-            needs_account,
+            needs_account: entry.needs_account,
+            account_wrapper,
             aliases,
         })
     }
@@ -260,7 +261,9 @@ impl Catalog {
         for (image, entry) in &self.entries {
             let Some(first) = entry.program.first().filter(|first| seen.insert((*first).clone())) else { continue };
             let path = self.find_any(&entry.program);
-            let version = path.as_ref().and_then(|path| self.version(path));
+            // A service of the project, asked for its version, would start to serve.
+            let external = !entry.package.starts_with("built by");
+            let version = path.as_ref().filter(|_| external).and_then(|path| self.version(path));
             let purpose = if entry.purpose.is_empty() { format!("image {image}") } else { entry.purpose.clone() };
             let program = Path::new(first).file_name().unwrap_or_default().to_string_lossy().into_owned();
             result.push(ProgramStatus { program, purpose, path, version, install: entry.package.clone() });

@@ -24,8 +24,8 @@ pub const REPEAT: Duration = Duration::from_secs(12);
 pub enum Flow {
     /// Not begun, or ended for good.
     Idle,
-    /// A start task is at work.
-    Starting(Task),
+    /// A start task is at work; it ends with this state.
+    Starting(#[expect(dead_code, reason = "held for its drop")] Task),
     /// Runs; the probes' tasks end with it.
     Running(Running),
     /// Waits for its next attempt.
@@ -145,7 +145,8 @@ impl ContainerRuntime {
             ..ContainerState::default()
         };
         self.view.started = running.probes[0].is_none();
-        self.view.ready = self.view.started && ready;
+        // An init container is never ready while it runs.
+        self.view.ready = self.view.started && ready && self.view.kind != ContainerKind::Init;
         self.flow = Flow::Running(running);
     }
 

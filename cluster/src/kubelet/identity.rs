@@ -15,6 +15,8 @@ use super::{catalog::ResolvedImage, volumes::Identity};
 pub struct Decision {
     /// The user and group to become.
     pub identity: Identity,
+    /// The user has no account and the program needs one: the library that pretends it.
+    pub account_wrapper: Option<PathBuf>,
     /// Fields that could not be honoured, for a warning.
     pub warnings: Vec<String>,
 }
@@ -39,7 +41,8 @@ pub fn decide(pod: &Pod, container: &Container, image: &ResolvedImage, root: boo
                  container runs as uid {current}"
             ));
         }
-        return Ok(Decision { identity: Identity::default(), warnings });
+        let wrapper = image.account_wrapper.clone().filter(|_| account_by_uid(current).is_none());
+        return Ok(Decision { identity: Identity::default(), account_wrapper: wrapper, warnings });
     }
     let default = if uid.is_none() { image.users.iter().find_map(|user| account_by_name(user)) } else { None };
     let uid_wanted = uid.or(default.map(|(uid, _)| uid));
@@ -50,24 +53,26 @@ pub fn decide(pod: &Pod, container: &Container, image: &ResolvedImage, root: boo
         ));
     }
     let mut warnings = Vec::new();
+    let mut account_wrapper = None;
     let mut identity = Identity {
         uid: uid_wanted.filter(|uid| *uid != 0),
         gid: gid.or(fs_group).or(default.map(|(_, gid)| gid)).filter(|gid| *gid != 0),
     };
     if let Some(uid) = identity.uid {
         identity.gid = identity.gid.or_else(|| account_by_uid(uid)).or(Some(uid));
-        if image.needs_account
-            && account_by_uid(uid).is_none()
-            && let Some((instead, group)) = image.users.iter().find_map(|user| account_by_name(user))
-        {
-            warnings.push(format!(
-                "securityContext.runAsUser {uid} of container {name} has no account on this machine and the program needs \
-                 one: it runs as uid {instead}"
-            ));
-            identity = Identity { uid: Some(instead), gid: Some(group) };
+        if image.needs_account && account_by_uid(uid).is_none() {
+            if image.account_wrapper.is_some() {
+                account_wrapper.clone_from(&image.account_wrapper);
+            } else if let Some((instead, group)) = image.users.iter().find_map(|user| account_by_name(user)) {
+                warnings.push(format!(
+                    "securityContext.runAsUser {uid} of container {name} has no account on this machine and the program \
+                     needs one: it runs as uid {instead}"
+                ));
+                identity = Identity { uid: Some(instead), gid: Some(group) };
+            }
         }
     }
-    Ok(Decision { identity, warnings })
+    Ok(Decision { identity, account_wrapper, warnings })
 }
 
 /// uid and primary group of an account.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -204,9 +205,11 @@ async fn prepare(node: &Node, request: &StartRequest, image: &ResolvedImage) -> 
     directory.render(pod, container, &objects, &context, &rewriter, identity).map_err(volume_failure)?;
 
     let run_dir = node.run_directory(uid, &container.name);
-    make_run_directory(&run_dir, identity)
+    let account = make_run_directory(&run_dir, identity)
+        .and_then(|()| pretend_account(&decision, &run_dir))
         .map_err(|error| StartFailure::Create(format!("directory {}: {error}", run_dir.display())))?;
-    let env = complete_env(pod, image, own.clone(), &rewriter, *pod_ip, &run_dir, &directory.container(&container.name));
+    let mut env = complete_env(pod, image, &own, &rewriter, *pod_ip, &run_dir, &directory.container(&container.name));
+    env.extend(account);
     let cwd = container.working_dir.as_deref().or(image.working_dir.as_deref());
     let cwd = match cwd {
         None => directory.container(&container.name),
@@ -266,7 +269,7 @@ fn main_process(
 fn complete_env(
     pod: &Pod,
     image: &ResolvedImage,
-    own: Vec<(String, String)>,
+    own: &[(String, String)],
     rewriter: &Rewriter,
     pod_ip: Ipv4Addr,
     run_dir: &Path,
@@ -280,16 +283,13 @@ fn complete_env(
         ("SRE_RUN_DIR".to_owned(), text(run_dir)),
         ("SRE_POD_IP".to_owned(), pod_ip.to_string()),
     ];
-    let host_paths = ["PATH", "LD_LIBRARY_PATH", "SRE_NSS_WRAPPER"];
+    let host_paths = ["PATH", "LD_LIBRARY_PATH"];
     for (name, value) in &image.env {
         let value =
             if host_paths.contains(&name.as_str()) { value.clone() } else { rewriter.text(value).into_owned() };
         all.push((name.clone(), value));
     }
-    all.extend(own.into_iter().map(|(name, value)| {
-        let value = rewriter.text(&value).into_owned();
-        (name, value)
-    }));
+    all.extend(own.iter().map(|(name, value)| (name.clone(), rewriter.text(value).into_owned())));
     if let Ok(zone) = std::env::var("TZ") {
         all.insert(0, ("TZ".to_owned(), zone));
     }
@@ -306,6 +306,26 @@ fn make_run_directory(path: &Path, identity: Identity) -> std::io::Result<()> {
     std::fs::create_dir_all(path)?;
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     std::os::unix::fs::chown(path, identity.uid, identity.gid)
+}
+
+/// Writes an account for a user without one and lets the container's programs see it.
+fn pretend_account(decision: &identity::Decision, run_dir: &Path) -> io::Result<Vec<(String, String)>> {
+    let Some(library) = &decision.account_wrapper else { return Ok(Vec::new()) };
+    let mut env = Vec::new();
+    let uid = decision.identity.uid.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let gid = decision.identity.gid.unwrap_or_else(|| rustix::process::getegid().as_raw());
+    let files = [
+        ("NSS_WRAPPER_PASSWD", "passwd", format!("pod:x:{uid}:{gid}::/:/bin/false\n")),
+        ("NSS_WRAPPER_GROUP", "group", format!("pod:x:{gid}:\n")),
+    ];
+    for (variable, name, content) in files {
+        let path = run_dir.join(name);
+        fs::write(&path, content)?;
+        std::os::unix::fs::chown(&path, Some(uid), Some(gid))?;
+        env.push((variable.to_owned(), path.to_string_lossy().into_owned()));
+    }
+    env.push(("LD_PRELOAD".to_owned(), library.to_string_lossy().into_owned()));
+    Ok(env)
 }
 
 /// Fetches the ConfigMaps and Secrets that a pod refers to.

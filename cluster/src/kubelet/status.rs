@@ -154,6 +154,10 @@ fn coming_phase(view: &PodView<'_>) -> Option<&'static str> {
     {
         return Some("Failed");
     }
+    // A sidecar still runs: the pod is not over.
+    if view.inits.iter().any(|container| container.state.running.is_some()) {
+        return None;
+    }
     let codes: Option<Vec<i32>> = view.mains.iter().map(|container| container.exit_code()).collect();
     let codes = codes?;
     match policy {

@@ -20,13 +20,6 @@ user="${POSTGRES_USER:-postgres}"
 database="${POSTGRES_DB:-$user}"
 method="${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}"
 
-if [ -n "${SRE_NSS_WRAPPER:-}" ] && ! id -un >/dev/null 2>&1; then
-	# initdb insists on a name for its user id.
-	printf 'postgres:x:%s:%s::/:/bin/false\n' "$(id -u)" "$(id -g)" >"$sockets/passwd"
-	printf 'postgres:x:%s:\n' "$(id -g)" >"$sockets/group"
-	export LD_PRELOAD="$SRE_NSS_WRAPPER" NSS_WRAPPER_PASSWD="$sockets/passwd" NSS_WRAPPER_GROUP="$sockets/group"
-fi
-
 sql() {
 	# POSTGRES_DB exists by now; the local socket is trusted.
 	psql -v ON_ERROR_STOP=1 --no-psqlrc --no-password --quiet -h "$sockets" -U "$user" -d "$database" "$@"

@@ -1,0 +1,183 @@
+//! States of pods over their lives, against the recordings.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::support::{TestNode, assert_golden};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_loop_backs_off() {
+    let node = TestNode::start().await;
+    let command = ["sh", "-c", "echo boom; sleep 1; exit 1"];
+    let pod = node.create("web", json!({"containers": [{"name": "main", "image": "busybox", "command": command}]})).await;
+    node.until("web", "main[running last=terminated:Error(1) ready=True rc=2").await;
+    assert_golden("crash-loop", &node.states("web"));
+    let message = format!("Back-off restarting failed container main in pod web_default({})", pod.metadata.uid.as_ref().unwrap());
+    let events = node.events("web").await;
+    let counts: Vec<(&str, i32)> = events.iter().map(|(reason, _, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(counts, [("Scheduled", 1), ("Pulled", 3), ("Created", 3), ("Started", 3), ("BackOff", 1)]);
+    assert_eq!(events[4].1, message);
+    assert_eq!(node.log(&pod, "main", 1, "boom").await, "boom");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_follows_its_probe() {
+    let node = TestNode::start().await;
+    let pod = node
+        .create("p", json!({"terminationGracePeriodSeconds": 1, "containers": [{
+            "name": "main", "image": "busybox", "command": ["sh", "-c", "while :; do sleep 1; done"],
+            "readinessProbe": {"exec": {"command": ["test", "-f", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 2},
+        }]}))
+        .await;
+    node.event("p", "Unhealthy", "Readiness probe failed: ").await;
+    let flag = node.tmp(&pod, "main").join("ready");
+    fs::write(&flag, "").unwrap();
+    node.until("p", "ready=True").await;
+    fs::remove_file(&flag).unwrap();
+    node.until_count("p", "main[running ready=False", 2).await;
+    fs::write(&flag, "").unwrap();
+    node.until_count("p", "ready=True", 2).await;
+    assert_golden("readiness", &node.states("p"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_liveness_probe_restarts_the_container() {
+    let node = TestNode::start().await;
+    let pod = node
+        .create("p", json!({"terminationGracePeriodSeconds": 1, "containers": [{
+            "name": "main", "image": "busybox", "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
+            "livenessProbe": {"exec": {"command": ["sh", "-c", "test ! -f /tmp/dead"]}, "periodSeconds": 1, "failureThreshold": 2},
+            "startupProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
+        }]}))
+        .await;
+    node.until("p", "ready=True").await;
+    fs::write(node.tmp(&pod, "main").join("dead"), "").unwrap();
+    node.until("p", "ready=True rc=1 started=True").await;
+    assert_golden("liveness", &node.states("p"));
+    let events = node.events("p").await;
+    let reasons: Vec<&str> = events.iter().map(|(reason, ..)| reason.as_str()).collect();
+    assert_eq!(reasons, ["Scheduled", "Pulled", "Created", "Started", "Unhealthy", "Killing"]);
+    assert_eq!(events[4], ("Unhealthy".to_owned(), "Liveness probe failed: ".to_owned(), 2));
+    assert_eq!(events[5].1, "Container main failed liveness probe, will be restarted");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
+    let node = TestNode::start().await;
+    let command = ["sh", "-c", "trap '' TERM; sleep 600 & while :; do sleep 1; done"];
+    node.create("web", json!({
+        "terminationGracePeriodSeconds": 2,
+        "containers": [{"name": "main", "image": "busybox", "command": command}],
+    }))
+    .await;
+    node.until("web", "ready=True").await;
+    let begun = std::time::Instant::now();
+    node.delete("web").await;
+    node.until("web", "DELETED").await;
+    let took = begun.elapsed();
+    assert!(took.as_secs_f64() > 1.9 && took.as_secs_f64() < 6.0, "{took:?}");
+    assert_golden("delete-grace", &node.states("web"));
+    node.event("web", "Killing", "Stopping container main").await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_containers_run_before_and_sidecars_beside() {
+    let node = TestNode::start().await;
+    let trap = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    node.create("p", json!({
+        "restartPolicy": "Never", "terminationGracePeriodSeconds": 2,
+        "initContainers": [
+            {"name": "init1", "image": "busybox", "command": ["sh", "-c", "sleep 0.5"]},
+            {"name": "side", "image": "busybox", "restartPolicy": "Always", "command": ["sh", "-c", trap]},
+        ],
+        "containers": [{"name": "main", "image": "busybox", "command": ["sh", "-c", "sleep 1; echo main done"]}],
+    }))
+    .await;
+    node.create("q", json!({
+        "restartPolicy": "Never",
+        "initContainers": [{"name": "init1", "image": "busybox", "command": ["sh", "-c", "exit 4"]}],
+        "containers": [{"name": "main", "image": "busybox", "command": ["true"]}],
+    }))
+    .await;
+    node.until("q", "phase=Failed").await;
+    assert_golden("init-failure", &node.states("q"));
+    node.until("p", "phase=Succeeded").await;
+    assert_golden("init-and-sidecar", &node.states("p"));
+    node.event("p", "Killing", "Stopping container side").await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_image_is_tried_again_with_back_off() {
+    let node = TestNode::start().await;
+    node.create("web", json!({
+        "terminationGracePeriodSeconds": 2,
+        "containers": [{"name": "main", "image": "localhost/nope:9"}],
+    }))
+    .await;
+    node.until("web", "waiting:ImagePullBackOff").await;
+    node.until_count("web", "waiting:ErrImagePull", 2).await;
+    node.delete("web").await;
+    node.until("web", "DELETED").await;
+    assert_golden("bad-image", &node.states("web"));
+    let events = node.events("web").await;
+    let reasons: Vec<(&str, &str)> = events.iter().map(|(reason, message, _)| (reason.as_str(), message.as_str())).collect();
+    assert_eq!(reasons[1], ("Pulling", "Pulling image \"localhost/nope:9\""));
+    assert!(reasons[2].1.starts_with("Failed to pull image \"localhost/nope:9\": image \"localhost/nope:9\" is not in"), "{reasons:?}");
+    assert_eq!(reasons[3], ("Failed", "Error: ErrImagePull"));
+    assert_eq!(reasons[4], ("BackOff", "Back-off pulling image \"localhost/nope:9\""));
+    assert_eq!(reasons[5], ("Failed", "Error: ImagePullBackOff"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_run_and_exit_codes_are_faithful() {
+    let node = TestNode::start().await;
+    let policy = |command: &str| json!({
+        "restartPolicy": "Never", "terminationGracePeriodSeconds": 20,
+        "containers": [{"name": "main", "image": "busybox", "command": ["sh", "-c", command],
+            "terminationMessagePolicy": "FallbackToLogsOnError"}],
+    });
+    // Kubernetes makes one dollar sign of two.
+    node.create("term", policy("kill -TERM $$$$; sleep 9")).await;
+    node.create("kill", policy("kill -KILL $$$$; sleep 9")).await;
+    let seven = node.create("seven", policy("echo why > /dev/termination-log; exit 7")).await;
+    node.create("tail", policy("echo last words; exit 3")).await;
+    node.until("term", "main[terminated:Error(143)").await;
+    node.until("kill", "main[terminated:Error(137)").await;
+    node.until("seven", "phase=Failed").await;
+    node.until("tail", "phase=Failed").await;
+    let message = async |name: &str| {
+        let pod = node.pods().get(name).await.unwrap();
+        let status = pod.status.unwrap().container_statuses.unwrap().remove(0);
+        status.state.unwrap().terminated.unwrap().message.unwrap()
+    };
+    assert_eq!(message("seven").await, "why\n");
+    assert_eq!(message("tail").await, "last words");
+    assert!(seven.status.is_some());
+
+    let hooks = node
+        .create("hooks", json!({"terminationGracePeriodSeconds": 20, "containers": [{
+            "name": "main", "image": "busybox",
+            "command": ["sh", "-c", "trap 'echo got TERM; exit 0' TERM; while :; do sleep 0.1; done"],
+            "lifecycle": {
+                "postStart": {"exec": {"command": ["sh", "-c", "echo post > /tmp/post"]}},
+                "preStop": {"exec": {"command": ["sh", "-c", "echo pre > /tmp/pre; sleep 0.3"]}},
+            },
+        }]}))
+        .await;
+    node.until("hooks", "ready=True").await;
+    let tmp = node.tmp(&hooks, "main");
+    assert_eq!(fs::read_to_string(tmp.join("post")).unwrap(), "post\n");
+    node.delete("hooks").await;
+    node.log(&hooks, "main", 0, "got TERM").await;
+    node.until("hooks", "DELETED").await;
+    let states = node.states("hooks");
+    assert!(states.iter().any(|state| state.contains("phase=Succeeded")), "{states:#?}");
+    node.stop().await;
+}
