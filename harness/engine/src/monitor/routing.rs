@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use harness_event::{LabelMatcher, Labels, MatchOp, Millis};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::duration::parse_duration;
 
@@ -187,16 +187,16 @@ impl Route {
 #[derive(Deserialize)]
 struct ConfigYaml {
     route: Option<RouteYaml>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     inhibit_rules: Vec<InhibitYaml>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     receivers: Vec<ReceiverYaml>,
 }
 
 #[derive(Deserialize)]
 struct ReceiverYaml {
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     webhook_configs: Vec<WebhookYaml>,
 }
 
@@ -213,27 +213,46 @@ struct RouteYaml {
     group_wait: Option<String>,
     group_interval: Option<String>,
     repeat_interval: Option<String>,
-    #[serde(rename = "match")]
+    #[serde(rename = "match", deserialize_with = "null_is_empty")]
     equal: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     match_re: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     matchers: Vec<String>,
     #[serde(rename = "continue")]
     continues: bool,
+    #[serde(deserialize_with = "null_is_empty")]
     mute_time_intervals: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
     active_time_intervals: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
     routes: Vec<RouteYaml>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct InhibitYaml {
+    #[serde(deserialize_with = "null_is_empty")]
     source_match: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     source_match_re: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     source_matchers: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
     target_match: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     target_match_re: Labels,
+    #[serde(deserialize_with = "null_is_empty")]
     target_matchers: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
     equal: Vec<String>,
+}
+
+/// A key without a value: `routes:`.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Receiver, grouping and times are inherited, time intervals are not.
@@ -297,8 +316,17 @@ fn parse_matchers(text: &str) -> Result<Vec<LabelMatcher>, RoutingError> {
 
 fn parse_matcher(text: &str) -> Option<LabelMatcher> {
     let text = text.trim();
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
-    let (name, rest) = text.split_at(end);
+    let (name, rest) = match text.strip_prefix('"') {
+        // Quoted names came with UTF-8 matchers in 0.27.
+        Some(quoted) => {
+            let end = closing_quote(quoted)?;
+            (unescape(&quoted[..end]), &quoted[end + 1..])
+        }
+        None => {
+            let end = text.find(|c: char| c.is_whitespace() || "=!~".contains(c))?;
+            (text[..end].to_owned(), &text[end..])
+        }
+    };
     let rest = rest.trim_start();
     let operators =
         [("=~", MatchOp::Regex), ("!~", MatchOp::NotRegex), ("!=", MatchOp::NotEqual), ("=", MatchOp::Equal)];
@@ -308,7 +336,19 @@ fn parse_matcher(text: &str) -> Option<LabelMatcher> {
         Some(inside) => unescape(inside.strip_suffix('"')?),
         None => unescape(value),
     };
-    (!name.is_empty()).then(|| LabelMatcher { name: name.to_owned(), op, value })
+    (!name.is_empty()).then_some(LabelMatcher { name, op, value })
+}
+
+/// Position of the first quote that is not escaped.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        if c == '"' && !escaped {
+            return Some(at);
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    None
 }
 
 fn unescape(text: &str) -> String {

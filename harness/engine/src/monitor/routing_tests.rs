@@ -123,9 +123,17 @@ fn matchers_are_read_as_alertmanager_does() {
     assert_eq!(read(r#"{a="b, c",d!~"e|f" , g != h}"#).unwrap(), r#"a="b, c" d!~"e|f" g!="h""#);
     assert_eq!(read(r#"a=~"\d+\"x""#).unwrap(), r#"a=~"\\d+\"x""#);
     assert_eq!(read("a=").unwrap(), r#"a="""#);
+    assert_eq!(read(r#"{"team.name"=~"a,b", größe = "x"}"#).unwrap(), r#"team.name=~"a,b" größe="x""#);
     for wrong in ["a", "=b", r#"a="b"#, "a b=c"] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn what_is_left_empty_is_empty() {
+    let yaml = "route:\n  receiver: a\n  routes:\n  group_by:\n  matchers:\n  match:\nreceivers:\n- name: a\n  webhook_configs:\ninhibit_rules:\n";
+    let routing = Routing::parse(yaml).unwrap();
+    assert_eq!(routing.route_for(&Labels::new())[0].receiver, "a");
 }
 
 #[test]
