@@ -19,3 +19,4 @@ pub mod queue;
 mod replicaset;
 
 pub use context::{Context, run};
+pub use endpoints::SERVICE_NAME;

@@ -4,5 +4,6 @@
 
 mod fixture;
 mod ownership;
+mod proxy;
 mod rollout;
 mod services;
