@@ -77,7 +77,7 @@ fn finish(context: &Context, code: u8) -> u8 {
 /// Logs go to stderr: warnings by default, more with each `-v`, or as `RUST_LOG` says.
 fn init_logs(global: &GlobalArgs) {
     let default = match global.verbose {
-        0 => "warn",
+        0 => "warn,kube_client=off",
         1 => "warn,harness=info,harness_engine=info,cluster=info",
         2 => "info,harness=debug,harness_engine=debug,cluster=debug",
         _ => "trace,hyper=info,h2=info,rustls=info,tower=info",

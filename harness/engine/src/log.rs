@@ -44,7 +44,12 @@ impl Log {
     ///
     /// # Errors
     /// If the file cannot be opened or cut.
-    pub fn reopen(path: &Path, events: Vec<Event>, torn: bool, subscriber: Option<mpsc::Sender<Event>>) -> io::Result<Self> {
+    pub fn reopen(
+        path: &Path,
+        events: Vec<Event>,
+        torn: bool,
+        subscriber: Option<mpsc::Sender<Event>>,
+    ) -> io::Result<Self> {
         if torn {
             let text = std::fs::read(path)?;
             let keep = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -231,7 +231,7 @@ pub enum EventKind {
         /// Alert name.
         alert: String,
         /// When the alert resolved.
-        at: Timestamp,
+        resolved_at: Timestamp,
         /// Are there at least as many series for each selector as before the fault?
         present: bool,
         /// Selectors and counts.

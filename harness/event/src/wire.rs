@@ -132,6 +132,56 @@ mod tests {
         assert_eq!(log.events[0], testkit::run_started(testkit::plan()));
     }
 
+    /// A field of a kind that has the name of one of the envelope's would be written and not read.
+    #[test]
+    fn every_event_of_a_run_reads_back_as_it_was() {
+        let extra = [
+            EventKind::AlertSuppressed { labels: testkit::alert_labels(), by: "silence".into() },
+            EventKind::AlertSeen { labels: testkit::alert_labels(), state: "firing".into() },
+            EventKind::AlertHistoryMissing { error: "refused".into() },
+            EventKind::FaultApplyFailed { fault: "f".into(), error: "refused".into() },
+            EventKind::FaultEffectMissing { fault: "f".into(), detail: "nothing".into() },
+            EventKind::FaultRevertFailed { fault: "f".into(), error: "refused".into() },
+            EventKind::InjectionSkipped { reason: "active".into() },
+            EventKind::NotReady { component: "Prometheus".into(), reason: "refused".into() },
+            EventKind::ObserverFailed { observer: "pods".into(), error: "refused".into() },
+            EventKind::ObserverRecovered { observer: "pods".into() },
+            EventKind::PhaseFinished { phase: crate::Phase::Heal },
+            EventKind::PodObserved {
+                pod: "p".into(),
+                status: "Running".into(),
+                ready: true,
+                restarts: 1,
+                gone: false,
+            },
+            EventKind::ProbeSetUp { probe: "p".into(), ok: true, detail: "1".into() },
+            EventKind::PromqlRead {
+                expectation: "promql/x".into(),
+                samples: vec![crate::Sample { at: Timestamp(7), values: vec![1.5, f64::INFINITY] }],
+                error: None,
+            },
+            EventKind::ReadinessProven { what: "targets".into() },
+            EventKind::RunCancelled { reason: crate::CancelReason::Signal("SIGINT".into()) },
+            EventKind::RunRefused { problems: vec!["no rule".into()] },
+            EventKind::TargetConnected(crate::RunTarget {
+                context: "c".into(),
+                server: "s".into(),
+                kubernetes: "v1".into(),
+                prometheus: "2".into(),
+                alertmanager: "0".into(),
+            }),
+            EventKind::BoundComputed(crate::DetectionBound {
+                expectation: "e".into(),
+                earliest: Millis(1),
+                worst: Millis(2),
+                terms: "t".into(),
+            }),
+        ];
+        let events = testkit::log(testkit::passing_run().into_iter().chain(extra).collect());
+        let text: String = events.iter().map(|event| to_line(event).unwrap()).collect();
+        assert_eq!(read_log(text.as_bytes()).unwrap().events, events);
+    }
+
     #[test]
     fn a_torn_last_line_is_left_out_and_said() {
         let text = log_text();

@@ -23,8 +23,8 @@ fn failing() -> Vec<Event> {
             testkit::series("pending", 6000, 17_000),
             testkit::series("firing", 17_000, 29_000),
         ]),
-        EventKind::AlertInputsChecked { alert, at, .. } => {
-            EventKind::AlertInputsChecked { alert, at, present: false, detail: "up: 0 of 1".into() }
+        EventKind::AlertInputsChecked { alert, resolved_at, .. } => {
+            EventKind::AlertInputsChecked { alert, resolved_at, present: false, detail: "up: 0 of 1".into() }
         }
         kind => kind,
     };

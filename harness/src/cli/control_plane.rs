@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use cluster::{Cluster, ClusterConfig, kubelet::catalog::Catalog};
+use cluster::{
+    Cluster, ClusterConfig,
+    kubelet::catalog::{Catalog, ImageEntry},
+};
 
 use super::{args::ControlPlaneArgs, signals};
 use crate::{
@@ -10,6 +13,9 @@ use crate::{
     expected_error::ExpectedError,
     stack::{READY, Record},
 };
+
+/// Image of the pod that receives alerts.
+const OWN_IMAGE: &str = "sre-harness/harness";
 
 pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
     // Out of the terminal's session: its Ctrl-C and its end are not for a stack that stays up. It fails for the leader of a
@@ -21,9 +27,11 @@ pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
     let record = Record::of_this_process(args.data_dir.clone());
     let _held = record.hold(&args.record).map_err(|error| internal("the record can't be held", error))?;
     let exe = std::env::current_exe().map_err(|error| internal("the harness can't find itself", error))?;
+    // Whatever the executable is called.
+    let own = ImageEntry { program: vec![exe.to_string_lossy().into_owned()], ..ImageEntry::default() };
     let mut config = ClusterConfig::new(args.data_dir, vec![exe.into(), POD_SHIM.into()]);
     config.kubeconfig = Some(args.kubeconfig);
-    config.catalog = Catalog::builtin().with_binaries(args.services_dir);
+    config.catalog = Catalog::builtin().with_binaries(args.services_dir).with_image(OWN_IMAGE, own);
     let cluster = tokio::select! {
         started = Cluster::start(config) => started.map_err(|error| internal("the cluster can't start", error))?,
         signal = &mut stop => {

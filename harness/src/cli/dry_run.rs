@@ -14,8 +14,7 @@ pub(super) async fn show(plan: &Plan, target: &harness_engine::Target, context: 
     out.line(format_args!("  baseline   steady state for {}", plan.baseline));
     for fault in &plan.faults {
         out.line(format_args!("  fault      {} at +{} for {}", fault.name, fault.start, fault.duration));
-        let resolved = result.faults.iter().find(|resolved| resolved.fault == fault.name);
-        for resolved in resolved {
+        if let Some(resolved) = result.faults.iter().find(|resolved| resolved.fault == fault.name) {
             out.line(format_args!("             touches {}; undone by: {}", resolved.targets.join(", "), resolved.inverse));
         }
     }

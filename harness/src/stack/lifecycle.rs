@@ -101,12 +101,12 @@ impl Stack {
             return adopt(record, options, progress).await;
         }
         let objects = read_manifests(options)?;
-        programs::check(&objects).await?;
+        let needed = programs::check(&objects).await?;
         let held = ports::held(&objects);
         if !held.is_empty() {
             return Err(StackError::Ports(held));
         }
-        let (services_dir, _built) = services::ensure(progress).await.map_err(StackError::Services)?;
+        let services_dir = services::ensure(&needed, progress).await.map_err(StackError::Services)?;
         let started = Instant::now();
         clean(state)?;
         make_passable(&state.data())?;

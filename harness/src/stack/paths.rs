@@ -124,7 +124,7 @@ pub enum BuildDir {
         /// Name for `--profile`.
         profile: String,
     },
-    /// Some other directory; the services must lie there too.
+    /// Some other directory; the services may lie there too.
     Installed(PathBuf),
 }
 
@@ -141,6 +141,12 @@ impl BuildDir {
             },
             _ => Self::Installed(directory.to_owned()),
         }
+    }
+
+    /// Where a harness that was installed elsewhere builds services: in the checkout, with the profile it was built with.
+    pub fn inside(checkout: &Checkout) -> Self {
+        let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+        Self::Cargo { target: checkout.root.join("target"), profile: profile.to_owned() }
     }
 
     /// The directory of the service binaries.

@@ -7,21 +7,27 @@ use serde_json::Value;
 
 use super::{error::StackError, services::BINARIES};
 
-/// Fails if a program from outside the project is missing, or an image is not in the catalogue.
-pub async fn check(objects: &[Value]) -> Result<(), StackError> {
+/// Fails if a program from outside the project is missing, or an image is not in the catalogue. Gives the demo system's
+/// binaries that are needed.
+pub async fn check(objects: &[Value]) -> Result<Vec<&'static str>, StackError> {
     let catalog = Catalog::builtin();
     let mut missing = BTreeSet::new();
+    let mut services = BTreeSet::new();
     for image in images(objects) {
+        if let Some(service) = BINARIES.into_iter().find(|name| is_service(&image, name)) {
+            services.insert(service);
+            continue;
+        }
         match catalog.resolve(&image) {
             Ok(_) => {}
-            // Those are built further on.
-            Err(ImageError::Missing { program, .. }) if is_ours(&program) => {}
+            // It is running.
+            Err(ImageError::Missing { program, .. }) if program == "harness" => {}
             Err(ImageError::Missing { program, .. }) => drop(missing.insert(program)),
             Err(error) => return Err(StackError::Image(error)),
         }
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(services.into_iter().collect());
     }
     // What each is for is known to the doctor, who runs programs to learn their versions: too slow to ask every time.
     let all = tokio::task::spawn_blocking(move || catalog.doctor()).await.unwrap_or_default();
@@ -31,6 +37,13 @@ pub async fn check(objects: &[Value]) -> Result<(), StackError> {
 /// What the embedded stack needs and is not part of the project, with version or what to install. Runs programs; blocks.
 pub fn survey() -> Vec<ProgramStatus> {
     Catalog::builtin().doctor().into_iter().filter(|one| !is_ours(&one.program)).collect()
+}
+
+/// True for `gallery/NAME`, with or without registry and tag.
+fn is_service(image: &str, name: &str) -> bool {
+    let repository = image.split('@').next().unwrap_or_default();
+    let (path, last) = repository.rsplit_once('/').unwrap_or(("", repository));
+    path.rsplit('/').next() == Some("gallery") && last.split(':').next() == Some(name)
 }
 
 fn is_ours(program: &str) -> bool {
@@ -74,6 +87,13 @@ mod tests {
             matches!(&error, StackError::Image(ImageError::Unknown { image, .. }) if image == "acme/web:1"),
             "{error}"
         );
-        check(&[deployment("gallery/api")]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_services_that_are_needed_are_told_by_their_images() {
+        let objects =
+            ["gallery/api:dev", "registry.example:5000/gallery/auth", "other/images"].map(deployment);
+        assert!(check(&objects).await.is_err(), "other/images is not in the catalogue");
+        assert_eq!(check(&objects[..2]).await.unwrap(), ["api", "auth"]);
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
-    time::{Duration, Instant, SystemTime},
+    time::SystemTime,
 };
 
 use super::{
@@ -43,28 +43,50 @@ pub enum ServicesError {
     },
 }
 
-/// Makes sure that the services are built and no older than their sources. Gives the directory of the binaries and the time
-/// spent on building.
-pub async fn ensure(progress: &dyn Progress) -> Result<(PathBuf, Duration), ServicesError> {
-    let build = std::env::current_exe().map_or(BuildDir::Installed("/".into()), |exe| BuildDir::of(&exe));
-    let directory = build.bin_dir();
+/// Makes sure that the services which the manifests need are built and no older than their sources. Gives the directory of the
+/// binaries.
+pub async fn ensure(needed: &[&'static str], progress: &dyn Progress) -> Result<PathBuf, ServicesError> {
+    let exe = std::env::current_exe().map_or(BuildDir::Installed("/".into()), |exe| BuildDir::of(&exe));
     let checkout = Checkout::find();
-    let stale = outdated(&directory, checkout.as_ref());
+    let directory = exe.bin_dir();
+    let stale = outdated(needed, &directory, checkout.as_ref());
     if stale.is_empty() {
-        return Ok((directory, Duration::ZERO));
+        return Ok(directory);
     }
-    let (Some(checkout), BuildDir::Cargo { target, profile }) = (checkout, build) else {
+    let Some(checkout) = checkout else {
         let missing = stale.into_iter().map(str::to_owned).collect();
         return Err(ServicesError::Missing { missing, directory });
     };
-    let started = Instant::now();
+    let build = match exe {
+        BuildDir::Cargo { .. } => exe,
+        BuildDir::Installed(_) => BuildDir::inside(&checkout),
+    };
+    run_cargo(&build, &checkout, &outdated(needed, &build.bin_dir(), Some(&checkout)), progress).await?;
+    let missing: Vec<_> = outdated(needed, &build.bin_dir(), None).into_iter().map(str::to_owned).collect();
+    if missing.is_empty() {
+        Ok(build.bin_dir())
+    } else {
+        Err(ServicesError::Missing { missing, directory: build.bin_dir() })
+    }
+}
+
+async fn run_cargo(
+    build: &BuildDir,
+    checkout: &Checkout,
+    stale: &[&str],
+    progress: &dyn Progress,
+) -> Result<(), ServicesError> {
+    let BuildDir::Cargo { target, profile } = build else { return Ok(()) };
+    if stale.is_empty() {
+        return Ok(());
+    }
     progress.done(&format!("building the demo system ({}): cargo build -p services", stale.join(", ")));
     progress.yield_terminal();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // Its progress goes straight to the terminal.
     let status = tokio::process::Command::new(cargo)
-        .args(["build", "--package", "services", "--bins", "--profile", &profile, "--target-dir"])
-        .arg(&target)
+        .args(["build", "--package", "services", "--bins", "--profile", profile, "--target-dir"])
+        .arg(target)
         .current_dir(&checkout.root)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -72,14 +94,7 @@ pub async fn ensure(progress: &dyn Progress) -> Result<(PathBuf, Duration), Serv
         .status()
         .await
         .map_err(|source| ServicesError::Cargo { checkout: checkout.root.clone(), source })?;
-    if !status.success() {
-        return Err(ServicesError::Build { status });
-    }
-    let missing: Vec<_> = outdated(&directory, None).into_iter().map(str::to_owned).collect();
-    if !missing.is_empty() {
-        return Err(ServicesError::Missing { missing, directory });
-    }
-    Ok((directory, started.elapsed()))
+    if status.success() { Ok(()) } else { Err(ServicesError::Build { status }) }
 }
 
 /// Each binary with its path, if it is built.
@@ -93,9 +108,10 @@ pub fn service_binaries() -> Vec<(&'static str, Option<PathBuf>)> {
 }
 
 /// Binaries that are not there, or older than a source of theirs in the checkout.
-fn outdated(directory: &Path, checkout: Option<&Checkout>) -> Vec<&'static str> {
-    BINARIES
-        .into_iter()
+fn outdated(needed: &[&'static str], directory: &Path, checkout: Option<&Checkout>) -> Vec<&'static str> {
+    needed
+        .iter()
+        .copied()
         .filter(|name| {
             let Ok(built) = fs::metadata(directory.join(name)).and_then(|meta| meta.modified()) else {
                 return true;
@@ -130,7 +146,7 @@ fn newest_source(services: &Path, binary: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::{fs::File, time::Duration};
 
     use super::*;
 
@@ -152,9 +168,9 @@ mod tests {
         for name in ["api", "auth", "portal"] {
             write(&built.join(name), 50);
         }
-        assert_eq!(outdated(&built, Some(&checkout)), ["api", "images"]);
-        assert_eq!(outdated(&built, None), ["images"]);
+        assert_eq!(outdated(&BINARIES, &built, Some(&checkout)), ["api", "images"]);
+        assert_eq!(outdated(&BINARIES, &built, None), ["images"]);
         write(&checkout.services().join("src/lib.rs"), 20);
-        assert_eq!(outdated(&built, Some(&checkout)), BINARIES);
+        assert_eq!(outdated(&BINARIES, &built, Some(&checkout)), BINARIES);
     }
 }

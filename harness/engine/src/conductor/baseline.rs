@@ -15,7 +15,10 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// Waits until the steady state has held for the time asked for, with every expected alert quiet. On `Err` the faults must not
 /// be injected; the reason is for people.
-pub(super) async fn establish(session: &Session, steady: &mut watch::Receiver<SteadyState>) -> Result<(), String> {
+pub(super) async fn establish(
+    session: &Session,
+    steady: &mut watch::Receiver<SteadyState>,
+) -> Result<(), String> {
     let needed = session.plan.baseline;
     let limit = PATIENCE + needed.to_duration();
     let mut why = "nothing was checked yet".to_owned();
@@ -50,12 +53,14 @@ pub(super) async fn establish(session: &Session, steady: &mut watch::Receiver<St
 /// Ok if no expected alert is active, neither in Prometheus nor in Alertmanager: one that Alertmanager still holds would join
 /// an existing group, and its notification would tell nothing about this fault.
 async fn active_expected(session: &Session) -> Result<(), String> {
-    let active = session.prometheus.alerts().await.map_err(|error| format!("Prometheus: {}", chain(&error)))?;
+    let active =
+        session.prometheus.alerts().await.map_err(|error| format!("Prometheus: {}", chain(&error)))?;
     if let Some(alert) = active.iter().find(|alert| is_expected(session, &alert.labels)) {
         let name = alert.labels.get("alertname").map_or("?", String::as_str);
         return Err(format!("expected alert {name} is already {}", alert.state));
     }
-    let held = session.alertmanager.alerts().await.map_err(|error| format!("Alertmanager: {}", chain(&error)))?;
+    let held =
+        session.alertmanager.alerts().await.map_err(|error| format!("Alertmanager: {}", chain(&error)))?;
     match held.iter().find(|alert| is_expected(session, &alert.labels)) {
         Some(alert) => {
             let name = alert.labels.get("alertname").map_or("?", String::as_str);

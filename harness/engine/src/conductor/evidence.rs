@@ -2,7 +2,8 @@
 
 use futures::future::join_all;
 use harness_event::{
-    AlertState, Event, EventKind, Expectation, ExpectationKind, LabelMatcher, Millis, Plan, PromqlExpectation, PromqlMode, Timestamp, Window,
+    AlertState, Event, EventKind, Expectation, ExpectationKind, LabelMatcher, Millis, Plan,
+    PromqlExpectation, PromqlMode, Timestamp, Window,
 };
 
 use super::session::Session;
@@ -27,7 +28,11 @@ pub(super) async fn read(session: &Session, events: &[Event]) -> Vec<EventKind> 
 /// The monitoring system's own state, now.
 pub(super) async fn observe_monitoring(session: &Session) -> EventKind {
     let health = monitoring_health(&session.prometheus, &session.alertmanager).await;
-    EventKind::MonitoringObserved { prometheus: health.prometheus, alertmanager: health.alertmanager, errors: health.errors }
+    EventKind::MonitoringObserved {
+        prometheus: health.prometheus,
+        alertmanager: health.alertmanager,
+        errors: health.errors,
+    }
 }
 
 async fn read_history(session: &Session) -> EventKind {
@@ -38,7 +43,9 @@ async fn read_history(session: &Session) -> EventKind {
         alert_history(&session.prometheus, from, to, interval).await
     };
     match read.await {
-        Ok(history) => EventKind::AlertHistoryRead { from, to, series: history.series, sha256: history.sha256 },
+        Ok(history) => {
+            EventKind::AlertHistoryRead { from, to, series: history.series, sha256: history.sha256 }
+        }
         Err(error) => EventKind::AlertHistoryMissing { error: chain(&error) },
     }
 }
@@ -50,18 +57,33 @@ async fn check_inputs(session: &Session, events: &[Event], history: &EventKind) 
     let Ok(groups) = session.prometheus.rules().await else { return Vec::new() };
     let mut checked = Vec::new();
     for alert in resolving(&session.plan) {
-        let matching = series.iter().filter(|series| series.state == "firing" && LabelMatcher::all(&alert.matchers(), &series.labels));
+        let matching = series.iter().filter(|series| {
+            series.state == "firing" && LabelMatcher::all(&alert.matchers(), &series.labels)
+        });
         let ends = matching.flat_map(|series| &series.intervals).filter_map(|run| match run.end {
             harness_event::IntervalEnd::Stale(at) => Some(at),
             _ => None,
         });
-        let Some(at) = ends.max() else { continue };
-        let exprs = rules::alerting(&groups).filter(|(_, rule)| rule.name == alert.alert).map(|(_, rule)| rule.query.clone());
-        let results = join_all(exprs.map(|expr| async move { inputs::check_inputs(&session.prometheus, &expr, baseline, at).await })).await;
-        let present = !results.is_empty() && results.iter().all(|result| result.as_ref().is_ok_and(|inputs| inputs.present));
-        let texts = results.into_iter().map(|result| result.map_or_else(|error| chain(&error), |inputs| inputs.detail));
+        let Some(resolved_at) = ends.max() else { continue };
+        let exprs = rules::alerting(&groups)
+            .filter(|(_, rule)| rule.name == alert.alert)
+            .map(|(_, rule)| rule.query.clone());
+        let results = join_all(exprs.map(|expr| async move {
+            inputs::check_inputs(&session.prometheus, &expr, baseline, resolved_at).await
+        }))
+        .await;
+        let present = !results.is_empty()
+            && results.iter().all(|result| result.as_ref().is_ok_and(|inputs| inputs.present));
+        let texts = results
+            .into_iter()
+            .map(|result| result.map_or_else(|error| chain(&error), |inputs| inputs.detail));
         let detail = texts.collect::<Vec<_>>().join("; ");
-        checked.push(EventKind::AlertInputsChecked { alert: alert.alert.clone(), at, present, detail });
+        checked.push(EventKind::AlertInputsChecked {
+            alert: alert.alert.clone(),
+            resolved_at,
+            present,
+            detail,
+        });
     }
     checked
 }
@@ -89,7 +111,10 @@ async fn read_suppressed(session: &Session) -> Vec<EventKind> {
         })
         .collect();
     match session.alertmanager.suppressed(&expected).await {
-        Ok(suppressed) => suppressed.into_iter().map(|held| EventKind::AlertSuppressed { labels: held.labels, by: held.by }).collect(),
+        Ok(suppressed) => suppressed
+            .into_iter()
+            .map(|held| EventKind::AlertSuppressed { labels: held.labels, by: held.by })
+            .collect(),
         // Only explains a missing delivery; Alertmanager's own state is judged elsewhere.
         Err(_) => Vec::new(),
     }
@@ -103,7 +128,12 @@ async fn read_promql(session: &Session, events: &[Event]) -> Vec<EventKind> {
     join_all(reads).await.into_iter().flatten().collect()
 }
 
-async fn read_condition(session: &Session, events: &[Event], expectation: &Expectation, promql: &PromqlExpectation) -> Option<EventKind> {
+async fn read_condition(
+    session: &Session,
+    events: &[Event],
+    expectation: &Expectation,
+    promql: &PromqlExpectation,
+) -> Option<EventKind> {
     let start = window_start(events, &expectation.fault, promql.window)?;
     // Evaluated on Prometheus' clock; a second more on both sides covers the offset, the judge cuts exactly.
     let (start, end) = (start - STEP, Timestamp::now());
@@ -117,8 +147,12 @@ async fn read_condition(session: &Session, events: &[Event], expectation: &Expec
 
 fn window_start(events: &[Event], fault: &str, window: Window) -> Option<Timestamp> {
     events.iter().rev().find_map(|event| match (&event.kind, window) {
-        (EventKind::FaultEffectObserved { fault: name, effect_at, .. }, Window::During) if name == fault => Some(*effect_at),
-        (EventKind::FaultRevertVerified { fault: name, effect_at, .. }, Window::After) if name == fault => Some(*effect_at),
+        (EventKind::FaultEffectObserved { fault: name, effect_at, .. }, Window::During) if name == fault => {
+            Some(*effect_at)
+        }
+        (EventKind::FaultRevertVerified { fault: name, effect_at, .. }, Window::After) if name == fault => {
+            Some(*effect_at)
+        }
         _ => None,
     })
 }

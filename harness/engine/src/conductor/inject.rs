@@ -33,7 +33,8 @@ pub(super) async fn plan_faults(session: &Session) -> Result<Vec<PlannedFault>, 
     let mut planned = Vec::new();
     for spec in &session.plan.faults {
         let fault = PlannedFault::plan(&session.target.client, &session.plan.namespace, spec).await;
-        let refused = |error: FaultError| NotInjected::Refused(format!("fault {:?}: {}", spec.name, chain(&error)));
+        let refused =
+            |error: FaultError| NotInjected::Refused(format!("fault {:?}: {}", spec.name, chain(&error)));
         planned.push(fault.map_err(refused)?);
     }
     Ok(planned)
@@ -51,7 +52,13 @@ pub(super) async fn inject(session: &Session, ledger: &Arc<Mutex<Ledger>>, fault
     join_all(timelines).await;
 }
 
-async fn timeline(session: &Session, ledger: &Arc<Mutex<Ledger>>, fault: PlannedFault, zero: Instant, heals_last: bool) {
+async fn timeline(
+    session: &Session,
+    ledger: &Arc<Mutex<Ledger>>,
+    fault: PlannedFault,
+    zero: Instant,
+    heals_last: bool,
+) {
     let name = fault.spec.name.clone();
     if !wait_until(session, zero + fault.spec.start.to_duration()).await {
         return;
@@ -63,7 +70,12 @@ async fn timeline(session: &Session, ledger: &Arc<Mutex<Ledger>>, fault: Planned
         session.log.record(EventKind::InjectionSkipped { reason: chain(&error) });
         return;
     }
-    session.log.record(EventKind::FaultPlanned { fault: name.clone(), action: fault.spec.action.clone(), targets, inverse });
+    session.log.record(EventKind::FaultPlanned {
+        fault: name.clone(),
+        action: fault.spec.action.clone(),
+        targets,
+        inverse,
+    });
     if apply(session, &fault).await {
         wait_until(session, Instant::now() + fault.spec.duration.to_duration()).await;
     }
@@ -98,7 +110,11 @@ async fn apply(session: &Session, fault: &PlannedFault) -> bool {
     };
     match seen {
         Ok(seen) => {
-            session.log.record(EventKind::FaultEffectObserved { fault: name.clone(), effect_at: seen.at, detail: seen.detail });
+            session.log.record(EventKind::FaultEffectObserved {
+                fault: name.clone(),
+                effect_at: seen.at,
+                detail: seen.detail,
+            });
             true
         }
         Err(error) => {
@@ -112,7 +128,9 @@ async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, faul
     let sent_at = Timestamp::now();
     session.log.record(EventKind::FaultRevertStarted { fault: name.to_owned(), sent_at });
     let kind = match revert_and_verify(&session.target.client, &fault.namespace, &fault.snapshot).await {
-        Ok(seen) => EventKind::FaultRevertVerified { fault: name.to_owned(), effect_at: seen.at, detail: seen.detail },
+        Ok(seen) => {
+            EventKind::FaultRevertVerified { fault: name.to_owned(), effect_at: seen.at, detail: seen.detail }
+        }
         Err(error) => EventKind::FaultRevertFailed { fault: name.to_owned(), error: chain(&error) },
     };
     let undone = matches!(kind, EventKind::FaultRevertVerified { .. });

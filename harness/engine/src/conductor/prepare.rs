@@ -5,7 +5,9 @@ use std::time::Duration;
 use harness_event::{DetectionBound, EventKind, RunTarget};
 
 use super::session::Session;
-use crate::monitor::{Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready};
+use crate::monitor::{
+    Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready,
+};
 
 /// Time for the monitoring system to get ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -53,8 +55,12 @@ async fn connect(session: &Session) -> Result<(), Stopped> {
             return Err(Stopped::NotReady { component: "Kubernetes API".to_owned(), reason });
         }
     };
-    let prometheus = retried(|| session.prometheus.version()).await.map_err(|error| Stopped::not_ready("Prometheus", &error))?;
-    let status = retried(|| session.alertmanager.status()).await.map_err(|error| Stopped::not_ready("Alertmanager", &error))?;
+    let prometheus = retried(|| session.prometheus.version())
+        .await
+        .map_err(|error| Stopped::not_ready("Prometheus", &error))?;
+    let status = retried(|| session.alertmanager.status())
+        .await
+        .map_err(|error| Stopped::not_ready("Alertmanager", &error))?;
     session.log.record(EventKind::TargetConnected(RunTarget {
         context: session.target.context.clone(),
         server: session.target.server.clone(),
@@ -66,7 +72,9 @@ async fn connect(session: &Session) -> Result<(), Stopped> {
 }
 
 /// Asks again while the other side is starting.
-async fn retried<T, F: Future<Output = Result<T, crate::monitor::Error>>>(ask: impl Fn() -> F) -> Result<T, crate::monitor::Error> {
+async fn retried<T, F: Future<Output = Result<T, crate::monitor::Error>>>(
+    ask: impl Fn() -> F,
+) -> Result<T, crate::monitor::Error> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
         match ask().await {
@@ -82,7 +90,15 @@ async fn prove(session: &Session) -> Result<Position, Stopped> {
     let options = ReadinessOptions { deadline: READY_LIMIT, strict: session.target.own_stack };
     let log = session.log.clone();
     let mut proven = |what: String| log.record(EventKind::ReadinessProven { what });
-    let ready = prove_ready(&session.prometheus, &session.alertmanager, &session.receiver, &session.run, options, &mut proven).await;
+    let ready = prove_ready(
+        &session.prometheus,
+        &session.alertmanager,
+        &session.receiver,
+        &session.run,
+        options,
+        &mut proven,
+    )
+    .await;
     ready.map_err(|error| Stopped::NotReady { component: error.component, reason: error.reason })?;
     session.receiver.position().await.map_err(|error| Stopped::not_ready("alert receiver", &error))
 }

@@ -25,7 +25,9 @@ pub enum RecoverError {
     #[error("the run's event log could not be continued")]
     Write(#[source] std::io::Error),
     /// Its process is alive.
-    #[error("run {run} is still going on in process {pid}; stop that process (SIGINT) and it rolls back by itself")]
+    #[error(
+        "run {run} is still going on in process {pid}; stop that process (SIGINT) and it rolls back by itself"
+    )]
     Running {
         /// The run.
         run: String,
@@ -52,7 +54,9 @@ pub struct Recovered {
 /// See [`RecoverError`].
 pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered>, RecoverError> {
     let Some(file) = read_ledger(run_dir)? else { return Ok(None) };
-    if file.unreverted().next().is_none() && Ledger::in_cluster(client, &file.namespace).await?.is_none_or(|held| held.run != file.run) {
+    if file.unreverted().next().is_none()
+        && Ledger::in_cluster(client, &file.namespace).await?.is_none_or(|held| held.run != file.run)
+    {
         return Ok(None);
     }
     still_running(&file)?;
@@ -73,7 +77,11 @@ pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered
 ///
 /// # Errors
 /// See [`RecoverError`].
-pub async fn recover_from_cluster(client: &Client, namespace: &str, run_dir: &Path) -> Result<Option<Recovered>, RecoverError> {
+pub async fn recover_from_cluster(
+    client: &Client,
+    namespace: &str,
+    run_dir: &Path,
+) -> Result<Option<Recovered>, RecoverError> {
     let Some(file) = Ledger::in_cluster(client, namespace).await? else { return Ok(None) };
     if file.is_here() {
         still_running(&file)?;
@@ -94,7 +102,11 @@ fn still_running(file: &LedgerFile) -> Result<(), RecoverError> {
 }
 
 /// Undoes every entry that is not undone, last first. Returns what was and what could not be undone.
-pub(super) async fn revert_entries(client: &Client, log: &Log, ledger: &mut Ledger) -> (Vec<String>, Vec<String>) {
+pub(super) async fn revert_entries(
+    client: &Client,
+    log: &Log,
+    ledger: &mut Ledger,
+) -> (Vec<String>, Vec<String>) {
     let entries: Vec<_> = ledger.entries().iter().rev().filter(|entry| !entry.reverted).cloned().collect();
     let namespace = ledger.namespace().to_owned();
     let (mut reverted, mut left) = (Vec::new(), Vec::new());
@@ -103,7 +115,11 @@ pub(super) async fn revert_entries(client: &Client, log: &Log, ledger: &mut Ledg
         log.record(EventKind::FaultRevertStarted { fault: fault.clone(), sent_at: Timestamp::now() });
         match revert_and_verify(client, &namespace, &entry.snapshot).await {
             Ok(seen) => {
-                log.record(EventKind::FaultRevertVerified { fault: fault.clone(), effect_at: seen.at, detail: seen.detail });
+                log.record(EventKind::FaultRevertVerified {
+                    fault: fault.clone(),
+                    effect_at: seen.at,
+                    detail: seen.detail,
+                });
                 if let Err(error) = ledger.reverted(&fault).await {
                     log.note(format!("the ledger could not be brought up to date: {}", chain(&error)));
                 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use harness_event::{AlertState, Event, EventKind, Expectation, ExpectationKind, Millis, Outcome, PromqlMode, Timestamp, Verdict, Window};
+use harness_event::{
+    AlertState, Event, EventKind, Expectation, ExpectationKind, Millis, Outcome, PromqlMode, Timestamp,
+    Verdict, Window,
+};
 use tokio::time::interval;
 
-use super::{
-    evidence,
-    session::Session,
-};
+use super::{evidence, session::Session};
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -27,7 +27,10 @@ pub(super) async fn wait(session: &Session) -> Vec<EventKind> {
         let events = session.log.events();
         let facts = evidence::read(session, &events).await;
         let now = Timestamp::now();
-        if cancelled || now >= latest(session, &events) || (now >= earliest(session, &events) && would_pass(&events, &facts)) {
+        if cancelled
+            || now >= latest(session, &events)
+            || (now >= earliest(session, &events) && would_pass(&events, &facts))
+        {
             return facts;
         }
     }
@@ -52,7 +55,9 @@ fn healed_at(events: &[Event], fault: &str) -> Option<Timestamp> {
 }
 
 fn earliest(session: &Session, events: &[Event]) -> Timestamp {
-    let needs = |expectation: &Expectation| Some(healed_at(events, &expectation.fault)? + evidence::needs_after_heal(expectation));
+    let needs = |expectation: &Expectation| {
+        Some(healed_at(events, &expectation.fault)? + evidence::needs_after_heal(expectation))
+    };
     session.plan.expectations.iter().filter_map(needs).max().unwrap_or_default()
 }
 

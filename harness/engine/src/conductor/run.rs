@@ -11,12 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    baseline, evidence, inject,
-    inject::NotInjected,
-    prepare,
-    prepare::Stopped,
-    recovery,
-    session::Session,
+    baseline, evidence, inject, inject::NotInjected, prepare, prepare::Stopped, recovery, session::Session,
 };
 use crate::{
     Target,
@@ -73,7 +68,12 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
     Verdict::of(&log.events())
 }
 
-async fn phases(options: &RunOptions, target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>) {
+async fn phases(
+    options: &RunOptions,
+    target: &Target,
+    log: &Log,
+    ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>,
+) {
     log.record(EventKind::PhaseStarted { phase: Phase::Prepare });
     let session = match Session::connect(&options.run, &options.plan, target, log, &options.cancel).await {
         Ok(session) => session,
@@ -169,15 +169,25 @@ async fn observed(
 }
 
 /// Starts everything that only looks.
-fn observe(session: &Session, position: Position, observers: &mut JoinSet<()>) -> Result<watch::Receiver<SteadyState>, Stopped> {
+fn observe(
+    session: &Session,
+    position: Position,
+    observers: &mut JoinSet<()>,
+) -> Result<watch::Receiver<SteadyState>, Stopped> {
     let checks = Checks::new(&session.plan.steady_state, session.http.clone(), session.prometheus.upstream());
     let checks = checks.map_err(|error| Stopped::not_ready("Prometheus", &error))?;
     let (sender, receiver) = watch::channel(SteadyState::Unknown);
     let (log, stop) = (&session.log, &session.stop);
     observers.spawn(checks.watch(log.clone(), sender, stop.clone()));
-    observers.spawn(watch_workloads(session.target.client.clone(), session.plan.namespace.clone(), log.clone(), stop.clone()));
+    observers.spawn(watch_workloads(
+        session.target.client.clone(),
+        session.plan.namespace.clone(),
+        log.clone(),
+        stop.clone(),
+    ));
     observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
-    let (watcher, log, stop) = (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());
+    let (watcher, log, stop) =
+        (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());
     observers.spawn(async move {
         let mut watcher = Box::pin(watcher);
         while let Some(Some(kind)) = stop.run_until_cancelled(watcher.next()).await {
@@ -187,7 +197,12 @@ fn observe(session: &Session, position: Position, observers: &mut JoinSet<()>) -
     Ok(receiver)
 }
 
-async fn follow_receiver(receiver: crate::monitor::ReceiverClient, from: Position, log: Log, stop: CancellationToken) {
+async fn follow_receiver(
+    receiver: crate::monitor::ReceiverClient,
+    from: Position,
+    log: Log,
+    stop: CancellationToken,
+) {
     let observer = || EventKind::RECEIVER_OBSERVER.to_owned();
     let mut events = Box::pin(receiver.follow(from));
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
@@ -207,7 +222,12 @@ async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result
         if !set_up_probe(probe, &session.http, &session.log).await {
             return Err(format!("the setup of probe {:?} was not answered as expected", probe.name));
         }
-        observers.spawn(run_probe(probe.clone(), session.http.clone(), session.log.clone(), session.stop.clone()));
+        observers.spawn(run_probe(
+            probe.clone(),
+            session.http.clone(),
+            session.log.clone(),
+            session.stop.clone(),
+        ));
     }
     Ok(())
 }
@@ -232,14 +252,24 @@ fn demanded(plan: &Plan, log: &Log) -> Millis {
             _ => None,
         })
     };
-    let Some((healing, end)) = at(Phase::Heal, false).zip(at(Phase::Recovery, true)) else { return Millis(0) };
+    let Some((healing, end)) = at(Phase::Heal, false).zip(at(Phase::Recovery, true)) else {
+        return Millis(0);
+    };
     let faults = plan.faults.iter().map(|fault| fault.start + fault.duration).max().unwrap_or_default();
     // Until the last thing that an expectation waits for after the faults was there.
     let verdict = Verdict::of(&events);
-    let waited = verdict.checks.iter().zip(&plan.expectations).filter_map(|(check, expectation)| match &expectation.kind {
-        harness_event::ExpectationKind::Alert(alert) if alert.state == harness_event::AlertState::Resolved => check.measured,
-        harness_event::ExpectationKind::Recovery { .. } | harness_event::ExpectationKind::Workload(_) => check.measured,
-        _ => None,
+    let waited = verdict.checks.iter().zip(&plan.expectations).filter_map(|(check, expectation)| {
+        match &expectation.kind {
+            harness_event::ExpectationKind::Alert(alert)
+                if alert.state == harness_event::AlertState::Resolved =>
+            {
+                check.measured
+            }
+            harness_event::ExpectationKind::Recovery { .. } | harness_event::ExpectationKind::Workload(_) => {
+                check.measured
+            }
+            _ => None,
+        }
     });
     let all_passed = verdict.outcome == harness_event::Outcome::Passed;
     let waited = if all_passed { waited.max().unwrap_or_default() } else { end - healing };

@@ -17,33 +17,51 @@ use super::{
 /// True if the pod's Ready condition holds and it is not on its way out.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    pod.metadata.deletion_timestamp.is_none() && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-pub(super) async fn snapshot(client: &Client, namespace: &str, selector: &str, count: Option<u32>) -> Result<Snapshot, FaultError> {
+pub(super) async fn snapshot(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+    count: Option<u32>,
+) -> Result<Snapshot, FaultError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = call(&format!("listing pods of {selector}"), api.list(&ListParams::default().labels(selector))).await?.items;
+    let pods =
+        call(&format!("listing pods of {selector}"), api.list(&ListParams::default().labels(selector)))
+            .await?
+            .items;
     let mut ready: Vec<_> = pods.iter().filter(|pod| is_ready(pod)).collect();
     if ready.is_empty() {
         let target = format!("a ready pod with labels {selector}");
         return Err(FaultError::NoTarget { target, namespace: namespace.to_owned() });
     }
     if let Some(count) = count.filter(|count| *count as usize > ready.len()) {
-        let reason = format!("{count} pods of {selector} should be deleted, but only {} are ready", ready.len());
+        let reason =
+            format!("{count} pods of {selector} should be deleted, but only {} are ready", ready.len());
         return Err(FaultError::NothingToDo(reason));
     }
-    if let Some(orphan) = ready.iter().find(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true))) {
+    if let Some(orphan) =
+        ready.iter().find(|pod| pod.owner_references().iter().all(|owner| owner.controller != Some(true)))
+    {
         let reason = format!("pod {} has no controller: nothing would bring it back", orphan.name_any());
         return Err(FaultError::NothingToDo(reason));
     }
     // The same pods for the same cluster: by name.
     ready.sort_by_key(|pod| pod.name_any());
     let number = count.map_or(ready.len(), |count| count as usize);
-    let chosen = ready.iter().take(number).map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
+    let chosen =
+        ready.iter().take(number).map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect();
     Ok(Snapshot::Pods { selector: selector.to_owned(), chosen, ready: ready.len() })
 }
 
-pub(super) async fn delete(client: &Client, namespace: &str, chosen: &[(String, String)], grace: Option<u32>) -> Result<(), FaultError> {
+pub(super) async fn delete(
+    client: &Client,
+    namespace: &str,
+    chosen: &[(String, String)],
+    grace: Option<u32>,
+) -> Result<(), FaultError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     for (name, uid) in chosen {
         // The UID makes sure that no later pod of the same name is hit.
@@ -63,10 +81,15 @@ pub(super) async fn wait_gone(
 ) -> Result<Observed, FaultError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     until(api, watcher::Config::default(), limit, |pods: &[Pod]| {
-        let serving = |pod: &&Pod| pod.uid().is_some_and(|uid| chosen.iter().any(|(_, chosen)| *chosen == uid)) && is_ready(pod);
+        let serving = |pod: &&Pod| {
+            pod.uid().is_some_and(|uid| chosen.iter().any(|(_, chosen)| *chosen == uid)) && is_ready(pod)
+        };
         let left: Vec<_> = pods.iter().filter(serving).map(ResourceExt::name_any).collect();
         match left.is_empty() {
-            true => Seen::Yes(format!("{} deleted", chosen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "))),
+            true => Seen::Yes(format!(
+                "{} deleted",
+                chosen.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            )),
             false => Seen::NotYet(format!("still serving: {}", left.join(", "))),
         }
     })

@@ -114,7 +114,17 @@ impl LedgerFile {
         let pid = std::process::id();
         let (run, namespace, server) = (run.to_owned(), namespace.to_owned(), target.server.clone());
         let (own_stack, started) = (target.own_stack, started(pid).unwrap_or(0));
-        Self { version: 1, run, namespace, server, own_stack, host: host(), pid, started, entries: Vec::new() }
+        Self {
+            version: 1,
+            run,
+            namespace,
+            server,
+            own_stack,
+            host: host(),
+            pid,
+            started,
+            entries: Vec::new(),
+        }
     }
 
     /// Faults that may still be on.
@@ -135,7 +145,8 @@ impl LedgerFile {
 
 /// Name of this machine.
 fn host() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Start time of a process (field 22 of `/proc/PID/stat`), if there is one.
@@ -192,14 +203,25 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Held`] if another run has the namespace or left faults in it.
-    pub async fn open(target: &Target, run_dir: &Path, run: &str, namespace: &str) -> Result<Self, LedgerError> {
+    pub async fn open(
+        target: &Target,
+        run_dir: &Path,
+        run: &str,
+        namespace: &str,
+    ) -> Result<Self, LedgerError> {
         let client = &target.client;
         let api = Api::namespaced(client.clone(), namespace);
         if let Some(other) = Self::in_cluster(client, namespace).await? {
             let unreverted = other.unreverted().count();
             if unreverted > 0 || !other.is_orphan() {
                 let LedgerFile { run, pid, host, .. } = other;
-                return Err(LedgerError::Held { namespace: namespace.to_owned(), run, pid, host, unreverted });
+                return Err(LedgerError::Held {
+                    namespace: namespace.to_owned(),
+                    run,
+                    pid,
+                    host,
+                    unreverted,
+                });
             }
             let gone = call("deleting the old ledger", api.delete(NAME, &DeleteParams::default())).await;
             gone.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
@@ -217,7 +239,8 @@ impl Ledger {
     pub async fn in_cluster(client: &Client, namespace: &str) -> Result<Option<LedgerFile>, LedgerError> {
         let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let found = call("reading the ledger", api.get_opt(NAME)).await;
-        let found = found.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
+        let found =
+            found.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
         let Some(text) = found.and_then(|map| map.data?.remove(KEY)) else { return Ok(None) };
         let at = format!("ConfigMap {namespace}/{NAME}");
         serde_json::from_str(&text).map(Some).map_err(|source| LedgerError::Unreadable { at, source })
@@ -293,7 +316,9 @@ impl Ledger {
         }
         match call("deleting the ledger", self.api.delete(NAME, &DeleteParams::default())).await {
             Ok(_) => Ok(()),
-            Err(FaultError::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => Ok(()),
+            Err(FaultError::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => {
+                Ok(())
+            }
             Err(source) => Err(self.cluster(source)),
         }
     }

@@ -102,8 +102,12 @@ impl PlannedFault {
     /// See [`FaultError`].
     pub async fn plan(client: &Client, namespace: &str, spec: &FaultSpec) -> Result<Self, FaultError> {
         let snapshot = match &spec.action {
-            FaultAction::Scale { workload, replicas } => scale::snapshot(client, namespace, workload, *replicas).await?,
-            FaultAction::DeletePods { selector, count, .. } => delete_pods::snapshot(client, namespace, selector, *count).await?,
+            FaultAction::Scale { workload, replicas } => {
+                scale::snapshot(client, namespace, workload, *replicas).await?
+            }
+            FaultAction::DeletePods { selector, count, .. } => {
+                delete_pods::snapshot(client, namespace, selector, *count).await?
+            }
             FaultAction::Restart { workload } => restart::snapshot(client, namespace, workload).await?,
         };
         Ok(Self { spec: spec.clone(), namespace: namespace.to_owned(), snapshot })
@@ -112,7 +116,9 @@ impl PlannedFault {
     /// The objects that it touches: `deployment/postgres`.
     pub fn targets(&self) -> Vec<String> {
         match &self.snapshot {
-            Snapshot::Scale { workload, .. } | Snapshot::Rollout { workload, .. } => vec![workload.to_string()],
+            Snapshot::Scale { workload, .. } | Snapshot::Rollout { workload, .. } => {
+                vec![workload.to_string()]
+            }
             Snapshot::Pods { chosen, .. } => chosen.iter().map(|(name, _)| format!("pod/{name}")).collect(),
         }
     }
@@ -128,12 +134,18 @@ impl PlannedFault {
     /// If the API server refuses. The change may be partly done: revert in any case.
     pub async fn apply(&self, client: &Client) -> Result<(), FaultError> {
         match (&self.spec.action, &self.snapshot) {
-            (FaultAction::Scale { workload, replicas }, _) => scale::set(client, &self.namespace, workload, *replicas).await,
+            (FaultAction::Scale { workload, replicas }, _) => {
+                scale::set(client, &self.namespace, workload, *replicas).await
+            }
             (FaultAction::DeletePods { grace_period_seconds, .. }, Snapshot::Pods { chosen, .. }) => {
                 delete_pods::delete(client, &self.namespace, chosen, *grace_period_seconds).await
             }
-            (FaultAction::Restart { workload }, _) => restart::restart(client, &self.namespace, workload).await,
-            (FaultAction::DeletePods { .. }, _) => Err(FaultError::NothingToDo("no pods were chosen".to_owned())),
+            (FaultAction::Restart { workload }, _) => {
+                restart::restart(client, &self.namespace, workload).await
+            }
+            (FaultAction::DeletePods { .. }, _) => {
+                Err(FaultError::NothingToDo("no pods were chosen".to_owned()))
+            }
         }
     }
 
@@ -146,7 +158,9 @@ impl PlannedFault {
             (FaultAction::Scale { workload, replicas }, _) => {
                 scale::wait_replicas(client, &self.namespace, workload, *replicas, *replicas, limit).await
             }
-            (_, Snapshot::Pods { chosen, .. }) => delete_pods::wait_gone(client, &self.namespace, chosen, limit).await,
+            (_, Snapshot::Pods { chosen, .. }) => {
+                delete_pods::wait_gone(client, &self.namespace, chosen, limit).await
+            }
             (FaultAction::Restart { workload }, Snapshot::Rollout { pods, .. }) => {
                 restart::wait_replaced(client, &self.namespace, workload, pods, limit).await
             }
@@ -160,7 +174,9 @@ impl Snapshot {
     pub fn inverse(&self) -> String {
         match self {
             Self::Scale { workload, replicas, .. } => format!("scale {workload} to {replicas}"),
-            Self::Pods { ready, selector, .. } => format!("none needed: wait until {ready} pods of {selector} are ready again"),
+            Self::Pods { ready, selector, .. } => {
+                format!("none needed: wait until {ready} pods of {selector} are ready again")
+            }
             Self::Rollout { workload, .. } => format!("none needed: wait until {workload} is rolled out"),
         }
     }
@@ -171,7 +187,9 @@ impl Snapshot {
     /// If the API server refuses or does not answer.
     pub async fn revert(&self, client: &Client, namespace: &str) -> Result<(), FaultError> {
         match self {
-            Self::Scale { workload, replicas, .. } => scale::set(client, namespace, workload, *replicas).await,
+            Self::Scale { workload, replicas, .. } => {
+                scale::set(client, namespace, workload, *replicas).await
+            }
             // Controllers undo these by themselves.
             Self::Pods { .. } | Self::Rollout { .. } => Ok(()),
         }
@@ -181,13 +199,22 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`FaultError::NotSeen`] with what is different, after `limit`.
-    pub async fn verify(&self, client: &Client, namespace: &str, limit: Duration) -> Result<Observed, FaultError> {
+    pub async fn verify(
+        &self,
+        client: &Client,
+        namespace: &str,
+        limit: Duration,
+    ) -> Result<Observed, FaultError> {
         match self {
             Self::Scale { workload, replicas, ready } => {
                 scale::wait_replicas(client, namespace, workload, *replicas, *ready, limit).await
             }
-            Self::Pods { selector, ready, chosen } => delete_pods::wait_ready(client, namespace, selector, chosen, *ready, limit).await,
-            Self::Rollout { workload, ready, .. } => restart::wait_rolled_out(client, namespace, workload, *ready, limit).await,
+            Self::Pods { selector, ready, chosen } => {
+                delete_pods::wait_ready(client, namespace, selector, chosen, *ready, limit).await
+            }
+            Self::Rollout { workload, ready, .. } => {
+                restart::wait_rolled_out(client, namespace, workload, *ready, limit).await
+            }
         }
     }
 }

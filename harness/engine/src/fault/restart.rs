@@ -21,18 +21,26 @@ use super::{
 /// The annotation that kubectl sets.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-pub(super) async fn snapshot(client: &Client, namespace: &str, workload: &WorkloadRef) -> Result<Snapshot, FaultError> {
+pub(super) async fn snapshot(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+) -> Result<Snapshot, FaultError> {
     let deployment = get(client, namespace, workload).await?;
     let (desired, ready) = replicas(&deployment);
     if deployment.spec.paused == Some(true) {
-        return Err(FaultError::NothingToDo(format!("{workload} is paused: a restart would not be rolled out")));
+        return Err(FaultError::NothingToDo(format!(
+            "{workload} is paused: a restart would not be rolled out"
+        )));
     }
     if desired == 0 || ready == 0 {
         return Err(FaultError::NothingToDo(format!("{workload} has no ready pods to restart")));
     }
     let selector = selector(&deployment)?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = call(&format!("listing pods of {workload}"), pods.list(&ListParams::default().labels(&selector))).await?;
+    let pods =
+        call(&format!("listing pods of {workload}"), pods.list(&ListParams::default().labels(&selector)))
+            .await?;
     let pods = pods.items.iter().filter(|pod| is_ready(pod)).filter_map(ResourceExt::uid).collect();
     Ok(Snapshot::Rollout { workload: workload.clone(), pods, ready })
 }
@@ -41,15 +49,24 @@ pub(super) async fn snapshot(client: &Client, namespace: &str, workload: &Worklo
 fn selector(deployment: &Deployment) -> Result<String, FaultError> {
     match kube::core::Selector::try_from(deployment.spec.selector.clone()) {
         Ok(selector) => Ok(selector.to_string()),
-        Err(_) => Err(FaultError::NothingToDo(format!("deployment/{} has no usable selector", deployment.name_any()))),
+        Err(_) => Err(FaultError::NothingToDo(format!(
+            "deployment/{} has no usable selector",
+            deployment.name_any()
+        ))),
     }
 }
 
-pub(super) async fn restart(client: &Client, namespace: &str, workload: &WorkloadRef) -> Result<(), FaultError> {
+pub(super) async fn restart(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+) -> Result<(), FaultError> {
     let api = deployments(client, namespace, workload)?;
     let annotations = json!({ RESTARTED_AT: Timestamp::now().to_string() });
-    let patch = Patch::Strategic(json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } }));
-    call(&format!("restarting {workload}"), api.patch(&workload.name, &PatchParams::default(), &patch)).await?;
+    let patch =
+        Patch::Strategic(json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } }));
+    call(&format!("restarting {workload}"), api.patch(&workload.name, &PatchParams::default(), &patch))
+        .await?;
     Ok(())
 }
 
@@ -64,7 +81,10 @@ pub(super) async fn wait_replaced(
     let selector = selector(&get(client, namespace, workload).await?)?;
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     until(api, watcher::Config::default().labels(&selector), limit, |pods: &[Pod]| {
-        let serving = pods.iter().filter(|pod| is_ready(pod) && pod.uid().is_some_and(|uid| old.contains(&uid))).count();
+        let serving = pods
+            .iter()
+            .filter(|pod| is_ready(pod) && pod.uid().is_some_and(|uid| old.contains(&uid)))
+            .count();
         let text = format!("{serving} of {} old pods of {workload} still serve", old.len());
         if serving < old.len() { Seen::Yes(text) } else { Seen::NotYet(text) }
     })

@@ -17,7 +17,11 @@ use super::{
 };
 
 /// The Deployment behind a workload reference.
-pub(super) fn deployments(client: &Client, namespace: &str, workload: &WorkloadRef) -> Result<Api<Deployment>, FaultError> {
+pub(super) fn deployments(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+) -> Result<Api<Deployment>, FaultError> {
     match workload.kind.as_str() {
         "Deployment" => Ok(Api::namespaced(client.clone(), namespace)),
         kind => Err(FaultError::Kind(kind.to_owned())),
@@ -25,10 +29,15 @@ pub(super) fn deployments(client: &Client, namespace: &str, workload: &WorkloadR
 }
 
 /// Reads a Deployment that must exist.
-pub(super) async fn get(client: &Client, namespace: &str, workload: &WorkloadRef) -> Result<Deployment, FaultError> {
+pub(super) async fn get(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+) -> Result<Deployment, FaultError> {
     let api = deployments(client, namespace, workload)?;
     let found = call(&format!("reading {workload}"), api.get_opt(&workload.name)).await?;
-    found.ok_or_else(|| FaultError::NoTarget { target: workload.to_string(), namespace: namespace.to_owned() })
+    found
+        .ok_or_else(|| FaultError::NoTarget { target: workload.to_string(), namespace: namespace.to_owned() })
 }
 
 /// `spec.replicas` and `status.readyReplicas`.
@@ -44,20 +53,33 @@ pub(super) fn current(deployment: &Deployment) -> bool {
     observed >= deployment.metadata.generation
 }
 
-pub(super) async fn snapshot(client: &Client, namespace: &str, workload: &WorkloadRef, to: i32) -> Result<Snapshot, FaultError> {
+pub(super) async fn snapshot(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+    to: i32,
+) -> Result<Snapshot, FaultError> {
     let (desired, ready) = replicas(&get(client, namespace, workload).await?);
     if desired == to {
-        return Err(FaultError::NothingToDo(format!("{workload} already has {desired} replicas, so scaling it to {to} changes nothing")));
+        return Err(FaultError::NothingToDo(format!(
+            "{workload} already has {desired} replicas, so scaling it to {to} changes nothing"
+        )));
     }
     if ready < desired {
-        let reason = format!("{workload} has {ready} of {desired} replicas ready: it is broken before the fault");
+        let reason =
+            format!("{workload} has {ready} of {desired} replicas ready: it is broken before the fault");
         return Err(FaultError::NothingToDo(reason));
     }
     Ok(Snapshot::Scale { workload: workload.clone(), replicas: desired, ready })
 }
 
 /// Patches the scale subresource.
-pub(super) async fn set(client: &Client, namespace: &str, workload: &WorkloadRef, replicas: i32) -> Result<(), FaultError> {
+pub(super) async fn set(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+    replicas: i32,
+) -> Result<(), FaultError> {
     let api = deployments(client, namespace, workload)?;
     let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
     let what = format!("scaling {workload} to {replicas}");

@@ -16,7 +16,10 @@ use super::planned::{FaultError, Observed};
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs one API call with a time limit.
-pub(super) async fn call<T>(what: &str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, FaultError> {
+pub(super) async fn call<T>(
+    what: &str,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, FaultError> {
     match tokio::time::timeout(CALL_LIMIT, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(FaultError::Api { what: what.to_owned(), source: Box::new(source) }),

@@ -13,6 +13,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 
 use super::chain;
 
@@ -89,7 +90,9 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     *outgoing.method_mut() = parts.method;
     *outgoing.uri_mut() = uri;
     *outgoing.headers_mut() = forwarded(parts.headers);
-    match tokio::time::timeout(ANSWER_LIMIT, shared.kube.send(outgoing)).await {
+    // The client logs every 5xx as an error of its own; here it is the answer of a service that may well be meant to fail.
+    let answer = shared.kube.send(outgoing).with_subscriber(NoSubscriber::new());
+    match tokio::time::timeout(ANSWER_LIMIT, answer).await {
         Ok(Ok(answer)) => {
             let (mut parts, body) = answer.into_parts();
             let length = parts.headers.remove(header::CONTENT_LENGTH);

@@ -46,7 +46,8 @@ impl HttpClient {
     pub async fn step(&self, step: &HttpStep, round: u64) -> Answer {
         let vars = Variables { run: &self.run, round };
         let request = |url: String| {
-            let method = reqwest::Method::from_bytes(step.method.as_bytes()).map_err(|error| error.to_string())?;
+            let method =
+                reqwest::Method::from_bytes(step.method.as_bytes()).map_err(|error| error.to_string())?;
             let mut request = self.upstreams.http().request(method, url);
             for (name, value) in &step.headers {
                 request = request.header(name, vars.fill(value));
@@ -120,7 +121,9 @@ impl Variables<'_> {
             return text.to_owned();
         }
         let random = format!("{:016x}", rand::random::<u64>());
-        text.replace("${run.id}", self.run).replace("${probe.round}", &self.round.to_string()).replace("${random}", &random)
+        text.replace("${run.id}", self.run)
+            .replace("${probe.round}", &self.round.to_string())
+            .replace("${random}", &random)
     }
 
     fn fill_json(&self, value: &serde_json::Value) -> serde_json::Value {
@@ -128,7 +131,9 @@ impl Variables<'_> {
         match value {
             Value::String(text) => Value::String(self.fill(text)),
             Value::Array(items) => items.iter().map(|item| self.fill_json(item)).collect(),
-            Value::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), self.fill_json(field))).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, field)| (name.clone(), self.fill_json(field))).collect()
+            }
             other => other.clone(),
         }
     }

@@ -39,8 +39,13 @@ impl Checks {
     ///
     /// # Errors
     /// If the address of Prometheus is not a URL.
-    pub fn new(checks: &[SteadyCheck], http: HttpClient, prometheus: &Upstream) -> Result<Self, prometheus_http_query::Error> {
-        let prometheus = prometheus_http_query::Client::from(prometheus.http().clone(), prometheus.base_url())?;
+    pub fn new(
+        checks: &[SteadyCheck],
+        http: HttpClient,
+        prometheus: &Upstream,
+    ) -> Result<Self, prometheus_http_query::Error> {
+        let prometheus =
+            prometheus_http_query::Client::from(prometheus.http().clone(), prometheus.base_url())?;
         Ok(Self { checks: checks.to_vec(), http, prometheus })
     }
 
@@ -62,7 +67,13 @@ impl Checks {
         join_all(self.checks.iter().map(ask)).await
     }
 
-    async fn ask_http(&self, url: &str, wanted: u16, contains: Option<&str>, timeout: Millis) -> Result<String, String> {
+    async fn ask_http(
+        &self,
+        url: &str,
+        wanted: u16,
+        contains: Option<&str>,
+        timeout: Millis,
+    ) -> Result<String, String> {
         let (status, body) = self.http.get(url, timeout).await.result?;
         if status != wanted {
             return Err(format!("answered {status}, not {wanted}"));
@@ -81,9 +92,13 @@ impl Checks {
             Err(_) => return Err("the query got no answer in time".to_owned()),
         };
         let values: Vec<f64> = match answer.data() {
-            prometheus_http_query::response::Data::Vector(series) => series.iter().map(|series| series.sample().value()).collect(),
+            prometheus_http_query::response::Data::Vector(series) => {
+                series.iter().map(|series| series.sample().value()).collect()
+            }
             prometheus_http_query::response::Data::Scalar(sample) => vec![sample.value()],
-            prometheus_http_query::response::Data::Matrix(_) => return Err("the query returns a range, not a value".to_owned()),
+            prometheus_http_query::response::Data::Matrix(_) => {
+                return Err("the query returns a range, not a value".to_owned());
+            }
         };
         match values.iter().find(|value| !is.holds(**value)) {
             _ if values.is_empty() => Err("no data".to_owned()),
@@ -93,7 +108,12 @@ impl Checks {
     }
 
     /// Asks again and again until told to stop. Each result is recorded and folded into `state`.
-    pub async fn watch(self, log: Log, state: tokio::sync::watch::Sender<SteadyState>, stop: CancellationToken) {
+    pub async fn watch(
+        self,
+        log: Log,
+        state: tokio::sync::watch::Sender<SteadyState>,
+        stop: CancellationToken,
+    ) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -36,7 +36,9 @@ async fn watch_deployments(api: Api<Deployment>, log: Log) {
             ready: status.ready_replicas.unwrap_or(0),
             available: status.available_replicas.unwrap_or(0),
         };
-        let same = |old: &ObservedWorkload| (old.desired, old.ready, old.available) == (seen.desired, seen.ready, seen.available);
+        let same = |old: &ObservedWorkload| {
+            (old.desired, old.ready, old.available) == (seen.desired, seen.ready, seen.available)
+        };
         if !known.get(&name).is_some_and(same) {
             log.record(EventKind::WorkloadObserved(seen.clone()));
             known.insert(name, seen);
@@ -55,10 +57,13 @@ async fn watch_pods(api: Api<Pod>, log: Log) {
             watcher::Event::Init | watcher::Event::InitDone => continue,
         };
         let (name, status) = (pod.name_any(), pod_status(&pod));
-        let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+        let statuses =
+            pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
         let restarts = statuses.iter().map(|container| container.restart_count).sum();
-        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let conditions =
+            pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        let ready =
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
         let seen = (status.clone(), ready, restarts, gone);
         if known.insert(name.clone(), seen.clone()) != Some(seen) {
             log.record(EventKind::PodObserved { pod: name, status, ready, restarts, gone });
@@ -77,7 +82,10 @@ fn pod_status(pod: &Pod) -> String {
         let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
         waiting.or_else(|| state.terminated.as_ref()?.reason.clone())
     });
-    reason.or_else(|| status.reason.clone()).or_else(|| status.phase.clone()).unwrap_or_else(|| "Pending".to_owned())
+    reason
+        .or_else(|| status.reason.clone())
+        .or_else(|| status.phase.clone())
+        .unwrap_or_else(|| "Pending".to_owned())
 }
 
 /// Passes objects on; an outage is reported once, and once when it is over.
@@ -97,7 +105,10 @@ fn report_outages<T>(
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
-                    log.record(EventKind::ObserverFailed { observer: observer.to_owned(), error: error.to_string() });
+                    log.record(EventKind::ObserverFailed {
+                        observer: observer.to_owned(),
+                        error: error.to_string(),
+                    });
                 }
                 None
             }

@@ -172,9 +172,12 @@ fn resolving_must_be_explicit_final_and_after_the_revert() {
     let again = with_history(vec![series("firing", 11_000, 29_000), open("pending")]);
     assert_check(&again, RESOLVED, CheckOutcome::Failed, "pending again");
     let absent = changed(|kind| match kind {
-        EventKind::AlertInputsChecked { alert, at, .. } => {
-            Some(EventKind::AlertInputsChecked { alert, at, present: false, detail: "up: 0 of 1".into() })
-        }
+        EventKind::AlertInputsChecked { alert, resolved_at, .. } => Some(EventKind::AlertInputsChecked {
+            alert,
+            resolved_at,
+            present: false,
+            detail: "up: 0 of 1".into(),
+        }),
         kind => Some(kind),
     });
     assert_check(&absent, RESOLVED, CheckOutcome::Inconclusive, "resolved by absence");
