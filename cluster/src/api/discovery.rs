@@ -7,6 +7,7 @@ use sha2::{Digest, Sha512};
 
 use super::{
     negotiate::{self, Format},
+    openapi,
     request::Route,
     resources::{GROUPS, RESOURCES, Resource, Subresource},
     respond,
@@ -80,7 +81,7 @@ fn other_path(request: &Request) -> Result<Option<Response>, ApiError> {
             paths.extend(["/healthz", "/livez", "/readyz", "/version"].map(str::to_owned));
             respond::value(StatusCode::OK, &json!({ "paths": paths }), Format::Json)
         }
-        _ => return Ok(None),
+        path => return openapi::serve(path, headers).transpose(),
     }))
 }
 

@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::api::{request::Call, resources::Resource, schema::json::parse_json, status::ApiError};
+use crate::api::{protobuf, request::Call, resources::Resource, schema::json::parse_json, status::ApiError};
 
 /// An object from a request body.
 pub struct Read {
@@ -28,7 +28,9 @@ pub async fn object(call: &Call, kind: &str, api_version: &str, body: Body) -> R
     let mut read = match call.content_type().as_str() {
         "" | "application/json" => json(&bytes, kind)?,
         "application/yaml" => Read { object: yaml(&bytes, kind)?, duplicates: Vec::new() },
-        "application/vnd.kubernetes.protobuf" => return Err(ApiError::unsupported_protobuf(kind)),
+        "application/vnd.kubernetes.protobuf" => {
+            Read { object: protobuf::decode(&bytes, kind)?, duplicates: Vec::new() }
+        }
         _ => return Err(ApiError::unsupported_body()),
     };
     check_type(&mut read.object, kind, api_version)?;

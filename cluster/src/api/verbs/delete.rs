@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{body, get, list, options};
 use crate::{
     api::{
-        negotiate,
+        negotiate, protobuf,
         request::Call,
         resources::{Resource, collection},
         respond,
@@ -51,9 +51,7 @@ impl DeleteOptions {
                 })?,
                 "application/yaml" => serde_saphyr::from_str(&String::from_utf8_lossy(&bytes))
                     .map_err(|error| ApiError::bad_request(error.to_string()))?,
-                "application/vnd.kubernetes.protobuf" => {
-                    return Err(ApiError::unsupported_protobuf("DeleteOptions"));
-                }
+                "application/vnd.kubernetes.protobuf" => protobuf::decode(&bytes, "DeleteOptions")?,
                 _ => return Err(ApiError::unsupported_body()),
             }
         };
