@@ -7,6 +7,8 @@ mod common;
 
 use std::{
     fs,
+    io::{Read, Write},
+    net::TcpStream,
     os::unix::process::ExitStatusExt,
     path::Path,
     process::Stdio,
@@ -204,4 +206,47 @@ fn hold(path: &Path, content: &str, work: impl FnOnce()) {
     let file = fs::File::open(path).unwrap();
     file.lock().unwrap();
     work();
+}
+
+#[test]
+fn the_project_s_own_stack_comes_up_beside_programs_of_the_user() {
+    // Somebody's Prometheus and PostgreSQL, on all addresses. If the ports are taken already, all the better.
+    let _listeners = [9090, 5432].map(|port| std::net::TcpListener::bind(("0.0.0.0", port)));
+    let place = Place::new();
+    let up = place.run(&["up"]).expect(0);
+    for title in ["portal", "Prometheus", "Alertmanager"] {
+        let line = up.out.lines().find(|line| line.trim_start().starts_with(title));
+        let url = line.and_then(|line| line.split_whitespace().last()).unwrap();
+        assert!(get(url).starts_with("HTTP/1.1 200"), "{title} at {url}: {}", get(url));
+    }
+    let status = place.run(&["status"]).expect(0);
+    let pods: Vec<&str> =
+        status.out.lines().skip_while(|line| !line.starts_with("NAMESPACE")).skip(1).collect();
+    assert!(pods.len() >= 10 && pods.iter().all(|line| line.contains("1/1")), "{}", status.out);
+    let again = place.run(&["up"]).expect(0);
+    assert!(again.out.starts_with("The embedded stack was up already\n"), "{}", again.out);
+    let record = fs::read_to_string(place.path().join("state/stack/control-plane.json")).unwrap();
+    let data = record.split("\"data_dir\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    assert!(Path::new(data).exists());
+    place.run(&["down"]).expect(0);
+    assert!(!Path::new(data).exists());
+    assert_eq!(processes_with(place.path().to_str().unwrap()), Vec::<String>::new());
+}
+
+/// First bytes of the answer to a GET, redirects followed by hand: monitoring pages redirect to their start page.
+fn get(url: &str) -> String {
+    let address = url.strip_prefix("http://").unwrap();
+    let mut path = "/".to_owned();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.take(2000).read_to_string(&mut answer).unwrap();
+        match answer.lines().find_map(|line| line.strip_prefix("Location: ")) {
+            Some(location) => location.clone_into(&mut path),
+            None => return answer,
+        }
+    }
+    panic!("{url} redirects for ever");
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::{
     Error, InstantSample, Prometheus,
     expression::{Selector, parse, selectors},
+    text::counted,
 };
 
 /// Result of the comparison.
@@ -42,9 +43,9 @@ impl std::fmt::Display for Count {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.targets, self.recorded) {
             (0, 0) => write!(out, "nothing"),
-            (targets, 0) => write!(out, "{targets} targets"),
+            (targets, 0) => write!(out, "{}", counted(targets, "target")),
             (0, recorded) => write!(out, "{recorded} series"),
-            (targets, recorded) => write!(out, "{targets} targets and {recorded} series"),
+            (targets, recorded) => write!(out, "{} and {recorded} series", counted(targets, "target")),
         }
     }
 }
@@ -65,10 +66,13 @@ pub async fn check_inputs(
     resolved: Timestamp,
 ) -> Result<Inputs, Error> {
     let parsed = parse(expr).map_err(|reason| Error::Expression { expr: expr.to_owned(), reason })?;
-    // The absence of an alert's own series is the good case.
-    let inputs = selectors(&parsed).into_iter().filter(|selector| {
-        !selector.metric().is_some_and(|name| name == "ALERTS" || name == "ALERTS_FOR_STATE")
-    });
+    let all = selectors(&parsed);
+    // The absence of an alert's own series is the good case. What is used as a value and inside of absent() must be there as
+    // a value.
+    let as_value = |one: &Selector| all.iter().any(|other| !other.absent && other.vector == one.vector);
+    let alerts =
+        |one: &Selector| one.metric().is_some_and(|name| name == "ALERTS" || name == "ALERTS_FOR_STATE");
+    let inputs = all.iter().filter(|one| !alerts(one) && !(one.absent && as_value(one)));
     let (mut present, mut texts) = (true, Vec::new());
     for selector in inputs {
         let text = selector.vector.to_string();
@@ -77,7 +81,7 @@ pub async fn check_inputs(
         let mut ok = before.is_empty() || after.covers(before) || (selector.absent && !after.is_empty());
         let mut detail = format!("{text}: {before} at the baseline, {after} when it resolved");
         if !ok && selector.range.is_some() {
-            let metric = relaxed(prometheus, &selector, baseline).await?;
+            let metric = relaxed(prometheus, selector, baseline).await?;
             let (before, after) =
                 (count(prometheus, &metric, baseline).await?, count(prometheus, &metric, resolved).await?);
             if !before.is_empty() && after.covers(before) {

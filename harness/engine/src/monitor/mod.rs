@@ -23,6 +23,7 @@ mod relay;
 pub mod remote_read;
 pub mod routing;
 pub mod rules;
+mod text;
 pub mod upstream;
 mod watch;
 

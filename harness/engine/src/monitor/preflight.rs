@@ -6,6 +6,7 @@ use super::{
     bounds::{figures, longest_input_range, routes, whole},
     loaded::Loaded,
     rules::{self, AlertingRule, RuleGroup},
+    text::listed,
 };
 
 /// What a look at the loaded configuration says about a plan.
@@ -73,7 +74,7 @@ fn not_loaded(alert: &AlertExpectation, loaded: &Loaded) -> String {
     let hint = match nearest(&alert.alert, &names) {
         Some(near) => format!("Did you mean {near}?"),
         None if names.is_empty() => "It has no alerting rule at all: are the rule files mounted?".to_owned(),
-        None => format!("It has: {}", listed(&names)),
+        None => format!("It has: {}", all_names(&names)),
     };
     format!("alert {}: Prometheus has no rule of that name. {hint}", alert.alert)
 }
@@ -136,7 +137,7 @@ fn check_route(alert: &AlertExpectation, rule: &AlertingRule, loaded: &Loaded, f
         } else {
             let hint = match nearest(receiver, &receivers) {
                 Some(near) => format!("Did you mean {near:?}?"),
-                None => format!("It has: {}", listed(&receivers)),
+                None => format!("It has: {}", all_names(&receivers)),
             };
             format!("alert {}: Alertmanager has no receiver {receiver:?}. {hint}", alert.alert)
         });
@@ -211,14 +212,9 @@ fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
     names.iter().filter_map(near).min().map(|(_, name)| name)
 }
 
-fn listed(names: &[&str]) -> String {
-    const SHOWN: usize = 12;
+fn all_names(names: &[&str]) -> String {
     let mut sorted = names.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let shown = sorted.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
-    match sorted.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    listed(&sorted)
 }

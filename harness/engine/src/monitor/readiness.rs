@@ -217,15 +217,22 @@ impl Proof<'_> {
         if !once.is_empty() {
             return Ok(Err(format!("scraped only once: {}", listed(&once))));
         }
+        // Each has an earlier sample than its last: an evaluation since then has seen data.
+        let earlier = targets.iter().filter_map(|target| {
+            Some(target.last_scrape? - target.scrape_interval + target.last_scrape_duration)
+        });
+        if let Some(earlier) = earlier.max() {
+            let mut scraped = self.scraped.lock().unwrap_or_else(PoisonError::into_inner);
+            *scraped = scraped.map(|first| first.min(earlier));
+        }
         let jobs: BTreeSet<&str> = targets.iter().map(|target| target.scrape_pool.as_str()).collect();
         let jobs = jobs.into_iter().collect::<Vec<_>>().join(", ");
         Ok(Ok(match down.len() {
-            0 => format!("{} targets are up and were scraped at least twice ({jobs})", targets.len()),
-            n => format!(
-                "{} targets were scraped at least twice ({jobs}); {n} of them are down: {}",
-                targets.len(),
-                listed(&down)
-            ),
+            0 => format!("{} up and scraped at least twice ({jobs})", counted(targets.len(), "target")),
+            n => {
+                let all = counted(targets.len(), "target");
+                format!("{all} scraped at least twice ({jobs}); {n} of them down: {}", listed(&down))
+            }
         }))
     }
 
@@ -271,16 +278,14 @@ impl Proof<'_> {
             return Ok(Err(format!("rules that fail: {}", listed(&sick))));
         }
         let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
+        let evaluated = format!(
+            "{} in {} evaluated at least twice",
+            counted(rules, "rule"),
+            counted(groups.len(), "rule group"),
+        );
         Ok(Ok(match sick.len() {
-            0 => format!(
-                "{} rule groups with {rules} rules were evaluated at least twice, all healthy",
-                groups.len()
-            ),
-            n => format!(
-                "{} rule groups with {rules} rules were evaluated at least twice; {n} rules fail: {}",
-                groups.len(),
-                listed(&sick)
-            ),
+            0 => format!("{evaluated}, all healthy"),
+            n => format!("{evaluated}; {n} failing: {}", listed(&sick)),
         }))
     }
 
@@ -340,15 +345,5 @@ fn describe(target: &Target) -> String {
     match target.last_error.as_str() {
         "" => target.name(),
         error => format!("{} ({error})", target.name()),
-    }
-}
-
-/// The first few of a list, for people.
-fn listed(items: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    match items.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
     }
 }

@@ -80,5 +80,5 @@ async fn a_rule_that_fails_is_named() {
     assert_eq!(error.component, "Prometheus' rules");
     assert!(error.reason.starts_with("rules that fail: demo/Twice: err: "), "{error}");
     let proven = ready(&stack, 5, false).await.unwrap();
-    assert!(proven.iter().any(|what| what.contains("1 rules fail: demo/Twice")), "{proven:#?}");
+    assert!(proven.iter().any(|what| what.contains("1 failing: demo/Twice")), "{proven:#?}");
 }

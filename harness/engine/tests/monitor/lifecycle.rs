@@ -96,8 +96,8 @@ async fn times_are_exact_and_a_crash_is_no_resolution() {
         .await;
     ready.unwrap_or_else(|error| panic!("{error}\n{proven:#?}\n{}", stack.logs()));
     for part in [
-        "1 targets are up and were scraped at least twice (demo)",
-        "1 rule groups with 3 rules were evaluated at least twice, all healthy",
+        "1 target up and scraped at least twice (demo)",
+        "3 rules in 1 rule group evaluated at least twice, all healthy",
         "Prometheus sends alerts to Alertmanager (Watchdog has arrived there)",
         "a canary alert was delivered to receiver \"team.a\"",
     ] {
@@ -195,7 +195,7 @@ async fn times_are_exact_and_a_crash_is_no_resolution() {
 async fn check_data(stack: &Stack, baseline_at: Timestamp, resolved_at: Timestamp) {
     let inputs = check_inputs(&stack.prometheus, "demo_broken == 1", baseline_at, resolved_at).await.unwrap();
     assert!(inputs.present, "{inputs:?}");
-    assert_eq!(inputs.detail, "demo_broken: 1 targets at the baseline, 1 targets when it resolved");
+    assert_eq!(inputs.detail, "demo_broken: 1 target at the baseline, 1 target when it resolved");
     let step = Millis(INTERVAL / 2);
     let start = Timestamp(resolved_at.0 - 1751);
     let values = stack.prometheus.query_range("demo_broken", start, resolved_at, step).await.unwrap();

@@ -172,7 +172,7 @@ pub fn passing_run() -> Vec<EventKind> {
         history(vec![series("pending", 6000, 11_000), series("firing", 11_000, 29_000)]),
         EventKind::AlertInputsChecked {
             alert: ALERT.into(),
-            at: at(29_000),
+            resolved_at: at(29_000),
             present: true,
             detail: "up: 1 of 1".into(),
         },

@@ -1,0 +1,28 @@
+//! Small texts for people.
+
+/// `1 target`, `2 targets`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// The first few of a list.
+pub(super) fn listed<S: AsRef<str>>(items: &[S]) -> String {
+    const SHOWN: usize = 8;
+    let shown = items.iter().take(SHOWN).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match items.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_cut() {
+        assert_eq!(listed(&["a", "b"]), "a, b");
+        assert_eq!(listed(&["x"; 10]), "x, x, x, x, x, x, x, x and 2 more");
+        assert_eq!((counted(1, "rule"), counted(0, "rule")), ("1 rule".to_owned(), "0 rules".to_owned()));
+    }
+}
