@@ -138,6 +138,7 @@ impl fmt::Display for Millis {
     /// Three significant places for people: `250ms`, `4.12s`, `2m05s`.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self.0.unsigned_abs() {
+            0 => "0s".to_owned(),
             ms if ms < 1000 => format!("{ms}ms"),
             ms if ms < 60_000 && ms % 1000 == 0 => format!("{}s", ms / 1000),
             ms if ms < 60_000 => format!("{:.2}s", ms as f64 / 1000.0),
@@ -161,7 +162,7 @@ mod tests {
     #[test]
     fn lengths_are_written_for_people() {
         for (ms, text) in
-            [(0, "0ms"), (999, "999ms"), (4120, "4.12s"), (5000, "5s"), (125_000, "2m05s"), (-40, "-40ms")]
+            [(0, "0s"), (999, "999ms"), (4120, "4.12s"), (5000, "5s"), (125_000, "2m05s"), (-40, "-40ms")]
         {
             assert_eq!(Millis(ms).to_string(), text);
         }

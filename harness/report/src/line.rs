@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use harness_event::{CancelReason, DetectionBound, Event, EventKind, Labels, Notification, Phase, Plan};
+use harness_event::{CancelReason, Event, EventKind, Labels, Notification, Phase, Plan};
 
 use crate::{
     duration::offset,
@@ -76,7 +76,6 @@ impl LineView {
             EventKind::ClockMeasured { offset, bound } => {
                 Some((Some(Tone::Dim), format!("Prometheus' clock is off by {offset}, give or take {bound}")))
             }
-            EventKind::BoundComputed(bound) => Some((Some(Tone::Dim), self.bound(bound))),
             EventKind::BaselineTaken { alerts } => {
                 let names: Vec<_> = alerts.iter().map(|alert| alert_name(&alert.labels)).collect();
                 let active = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
@@ -119,13 +118,6 @@ impl LineView {
             }
             _ => fault(kind, self.style),
         }
-    }
-
-    fn bound(&self, bound: &DetectionBound) -> String {
-        format!(
-            "{}: {} at the earliest, {} at the latest ({})",
-            bound.expectation, bound.earliest, bound.worst, bound.terms
-        )
     }
 
     /// A line only if the text about this thing is new.

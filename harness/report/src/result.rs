@@ -1,6 +1,6 @@
 //! `result.json`: the verdict for programs. Documented in `docs/result-json.md`.
 
-use harness_event::{DetectionBound, Event, EventKind, Millis, RunTarget, Timestamp, Verdict};
+use harness_event::{DetectionBound, Event, EventKind, Millis, Phase, RunTarget, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Version of the format. Fields are only ever added within a version.
@@ -38,10 +38,12 @@ pub struct RunResult {
 /// Where the time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// From the first to the last event.
+    /// From the beginning, the bring-up of the stack included, to the last event.
     pub duration: Millis,
-    /// To bring up the stack, before the first event; zero if it was there.
+    /// To bring up the stack; zero if it was there.
     pub bring_up: Millis,
+    /// To connect and to prove that alerts can be seen.
+    pub readiness: Millis,
     /// What the scenario itself demands: baseline, faults, and what was waited for after them. Absent if the run did not finish.
     pub demanded: Option<Millis>,
 }

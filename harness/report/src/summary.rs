@@ -88,14 +88,14 @@ fn detections(detections: &[Detection], style: Style) -> Vec<String> {
 fn timing(events: &[Event], style: Style) -> Vec<String> {
     let timing = Timing::of(events);
     let Some(demanded) = timing.demanded.filter(|demanded| *demanded > Millis(0)) else { return Vec::new() };
-    let total = timing.duration + timing.bring_up;
-    let bring_up = match timing.bring_up {
+    let up = match timing.bring_up {
         Millis(0) => String::new(),
-        length => format!(", {length} of it to bring the stack up"),
+        length => format!(", bringing the stack up {length}"),
     };
-    let ratio = timing.duration.as_secs_f64() / demanded.as_secs_f64();
+    let rest = timing.duration - demanded - timing.bring_up - timing.readiness;
     let text = format!(
-        "took {total}{bring_up}; the scenario itself demands {demanded} (the run is {ratio:.2} times that)"
+        "took {}: the scenario itself demands {demanded}{up}, proving readiness {}, the rest {rest}",
+        timing.duration, timing.readiness
     );
     vec![style.paint(Tone::Dim, &text)]
 }
