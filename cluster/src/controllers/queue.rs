@@ -249,7 +249,7 @@ mod tests {
         assert!(matches!(queue.next(), Next::Wait));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn failures_back_off_and_a_success_forgets_them() {
         let queue: Queue<String> = Queue::default();
         let shutdown = CancellationToken::new();
