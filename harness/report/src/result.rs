@@ -56,9 +56,15 @@ impl Timing {
             EventKind::RunFinished { demanded, bring_up } => Some((*demanded, *bring_up)),
             _ => None,
         });
+        let prepare = events.iter().filter_map(|event| match event.kind {
+            EventKind::PhaseStarted { phase: Phase::Prepare } => Some(Millis(0) - event.elapsed),
+            EventKind::PhaseFinished { phase: Phase::Prepare } => Some(event.elapsed),
+            _ => None,
+        });
         Self {
             duration,
             bring_up: finished.map_or(Millis(0), |(_, up)| up),
+            readiness: Millis(prepare.sum::<Millis>().0.max(0)),
             demanded: finished.map(|(demanded, _)| demanded),
         }
     }
