@@ -78,7 +78,6 @@ pub fn is_atomic_map(path: &[&str]) -> bool {
     matches!(
         (parent, field),
         ("spec", "selector" | "nodeSelector")
-            | ("valueFrom", "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef")
             | ("metadata", "ownerReferences")
             | (_, "labelSelector" | "involvedObject" | "targetRef" | "dataSource" | "claimRef")
     )
