@@ -72,7 +72,7 @@ pub async fn check_inputs(
     let as_value = |one: &Selector| all.iter().any(|other| !other.absent && other.vector == one.vector);
     let alerts =
         |one: &Selector| one.metric().is_some_and(|name| name == "ALERTS" || name == "ALERTS_FOR_STATE");
-    let inputs = all.iter().filter(|one| !alerts(one) && !(one.absent && as_value(one)));
+    let inputs = all.iter().filter(|one| !(alerts(one) || one.absent && as_value(one)));
     let (mut present, mut texts) = (true, Vec::new());
     for selector in inputs {
         let text = selector.vector.to_string();

@@ -10,8 +10,12 @@ use std::{
 use harness_event::{Millis, Timestamp};
 
 use super::{
-    Alertmanager, Error, Prometheus, ReceiverClient, canary, chain, duration::promql_duration,
-    exposition::Metrics, prometheus::Target, rules::RuleGroup,
+    Alertmanager, Error, Prometheus, ReceiverClient, canary, chain,
+    duration::promql_duration,
+    exposition::Metrics,
+    prometheus::Target,
+    rules::RuleGroup,
+    text::{counted, listed},
 };
 
 /// Pause between two looks at a condition.

@@ -193,7 +193,8 @@ async fn times_are_exact_and_a_crash_is_no_resolution() {
 
 /// Inputs of an expression between two times at which they were there, and after they are gone.
 async fn check_data(stack: &Stack, baseline_at: Timestamp, resolved_at: Timestamp) {
-    let inputs = check_inputs(&stack.prometheus, "demo_broken == 1", baseline_at, resolved_at).await.unwrap();
+    let expr = "demo_broken == 1 or max(absent(demo_broken)) unless ALERTS";
+    let inputs = check_inputs(&stack.prometheus, expr, baseline_at, resolved_at).await.unwrap();
     assert!(inputs.present, "{inputs:?}");
     assert_eq!(inputs.detail, "demo_broken: 1 target at the baseline, 1 target when it resolved");
     let step = Millis(INTERVAL / 2);
