@@ -12,6 +12,8 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::images;
+
 /// What an image is on this machine. The field names are those of a catalogue file.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -90,7 +92,9 @@ pub struct ResolvedImage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The catalogue does not have it.
-    #[error("image \"{image}\" is not in the image catalogue of this node (it has: {known}); add it to the catalogue file")]
+    #[error(
+        "image \"{image}\" is not in the image catalogue of this node (it has: {known}); add it to the catalogue file"
+    )]
     Unknown {
         /// The image as written in the pod.
         image: String,
@@ -98,7 +102,9 @@ pub enum ImageError {
         known: String,
     },
     /// The catalogue has it, its program is missing.
-    #[error("image \"{image}\" needs the program {program} ({package}), which is not on this machine: run `make tools`")]
+    #[error(
+        "image \"{image}\" needs the program {program} ({package}), which is not on this machine: run `make tools`"
+    )]
     Missing {
         /// The image as written in the pod.
         image: String,
@@ -166,8 +172,9 @@ impl Default for Catalog {
 impl Catalog {
     /// The built-in images.
     pub fn builtin() -> Self {
-        let own = env::current_exe().ok().map(|exe| exe.ancestors().skip(1).take(2).map(Path::to_owned).collect());
-        Self { entries: builtin_entries(), own: own.unwrap_or_default(), tools: tools_directory() }
+        let own =
+            env::current_exe().ok().map(|exe| exe.ancestors().skip(1).take(2).map(Path::to_owned).collect());
+        Self { entries: images::builtin_entries(), own: own.unwrap_or_default(), tools: tools_directory() }
     }
 
     /// Adds a directory in which binaries of this project are looked up first.
@@ -189,7 +196,8 @@ impl Catalog {
         struct Document {
             images: BTreeMap<String, ImageEntry>,
         }
-        let text = fs::read_to_string(path).map_err(|source| CatalogError::Read { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| CatalogError::Read { path: path.to_owned(), source })?;
         let document: Document = serde_saphyr::from_str(&text)
             .map_err(|error| CatalogError::Parse { path: path.to_owned(), message: error.to_string() })?;
         self.entries.extend(document.images);
@@ -220,25 +228,33 @@ impl Catalog {
         let mut env: Vec<(String, String)> = Vec::new();
         if let Some(program) = &program {
             // Beside the program lie its companions (`pg_isready`, `psql`), also where only one of them is linked to PATH.
-            path.extend(fs::canonicalize(program).unwrap_or_else(|_| program.clone()).parent().map(Path::to_owned));
+            path.extend(
+                fs::canonicalize(program).unwrap_or_else(|_| program.clone()).parent().map(Path::to_owned),
+            );
             if let Some(tools) = self.tools.as_ref().filter(|tools| program.starts_with(tools)) {
                 env.push(("LD_LIBRARY_PATH".to_owned(), join_paths(&library_directories(tools))));
             }
         }
         path.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
-        path.extend(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(PathBuf::from));
+        path.extend(
+            ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+                .map(PathBuf::from),
+        );
         let mut seen = BTreeSet::new();
         path.retain(|directory| seen.insert(directory.clone()));
         env.push(("PATH".to_owned(), join_paths(&path)));
         env.extend(entry.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         let account_wrapper = entry.needs_account.then(|| self.account_wrapper()).flatten();
         let mut entrypoint: Vec<String> = match (&entry.script, &program) {
-            (Some(script), _) => ["/bin/sh", "-c", script, "docker-entrypoint.sh"].map(str::to_owned).to_vec(),
+            (Some(script), _) => {
+                ["/bin/sh", "-c", script, "docker-entrypoint.sh"].map(str::to_owned).to_vec()
+            }
             (None, Some(program)) => vec![program.to_string_lossy().into_owned()],
             (None, None) => Vec::new(),
         };
         entrypoint.extend(entry.entrypoint.iter().cloned());
-        let aliases = program.iter().flat_map(|path| entry.aliases.iter().map(|a| (a.clone(), path.clone()))).collect();
+        let aliases =
+            program.iter().flat_map(|path| entry.aliases.iter().map(|a| (a.clone(), path.clone()))).collect();
         Ok(ResolvedImage {
             image_id: format!("sha256:{}", hex(&Sha256::digest(format!("{name}\0{program:?}")))),
             entrypoint,
@@ -259,12 +275,15 @@ impl Catalog {
         let mut seen = BTreeSet::new();
         let mut result = Vec::new();
         for (image, entry) in &self.entries {
-            let Some(first) = entry.program.first().filter(|first| seen.insert((*first).clone())) else { continue };
+            let Some(first) = entry.program.first().filter(|first| seen.insert((*first).clone())) else {
+                continue;
+            };
             let path = self.find_any(&entry.program);
             // A service of the project, asked for its version, would start to serve.
             let external = !entry.package.starts_with("built by");
             let version = path.as_ref().filter(|_| external).and_then(|path| self.version(path));
-            let purpose = if entry.purpose.is_empty() { format!("image {image}") } else { entry.purpose.clone() };
+            let purpose =
+                if entry.purpose.is_empty() { format!("image {image}") } else { entry.purpose.clone() };
             let program = Path::new(first).file_name().unwrap_or_default().to_string_lossy().into_owned();
             result.push(ProgramStatus { program, purpose, path, version, install: entry.package.clone() });
         }
@@ -291,7 +310,10 @@ impl Catalog {
     fn account_wrapper(&self) -> Option<PathBuf> {
         let mut directories = library_directories(Path::new("/"));
         directories.extend(self.tools.iter().flat_map(|tools| library_directories(tools)));
-        directories.into_iter().map(|directory| directory.join("libnss_wrapper.so")).find(|path| path.is_file())
+        directories
+            .into_iter()
+            .map(|directory| directory.join("libnss_wrapper.so"))
+            .find(|path| path.is_file())
     }
 
     fn find_any(&self, names: &[String]) -> Option<PathBuf> {
@@ -375,7 +397,8 @@ fn library_directories(tools: &Path) -> Vec<PathBuf> {
     for part in ["usr/lib", "lib"] {
         let root = tools.join(part);
         let Ok(entries) = fs::read_dir(&root) else { continue };
-        let triples = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-linux-gnu"));
+        let triples =
+            entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-linux-gnu"));
         result.extend(triples.map(|entry| entry.path()));
         result.push(root);
     }
@@ -384,7 +407,8 @@ fn library_directories(tools: &Path) -> Vec<PathBuf> {
 
 fn join_paths(paths: &[PathBuf]) -> String {
     // A directory with a colon in its name cannot be on a search path.
-    let names: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).filter(|name| !name.contains(':')).collect();
+    let names: Vec<_> =
+        paths.iter().map(|path| path.to_string_lossy()).filter(|name| !name.contains(':')).collect();
     names.join(":")
 }
 
@@ -397,112 +421,6 @@ pub fn is_executable(path: &Path) -> bool {
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn builtin_entries() -> BTreeMap<String, ImageEntry> {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let pairs = |pairs: &[(&str, &str)]| {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
-    };
-    let debian = |package: &str| format!("Debian package {package}");
-    let mut entries = BTreeMap::new();
-    let mut add = |names: &[&str], entry: ImageEntry| {
-        for name in names {
-            entries.insert((*name).to_owned(), entry.clone());
-        }
-    };
-    add(
-        &["postgres"],
-        ImageEntry {
-            program: words(&["postgres"]),
-            script: Some(include_str!("entrypoints/postgres.sh").to_owned()),
-            args: words(&["postgres"]),
-            env: pairs(&[("PGDATA", "/var/lib/postgresql/data"), ("SRE_INITDB_DIR", "/docker-entrypoint-initdb.d")]),
-            volumes: words(&["/var/lib/postgresql/data"]),
-            // The image's STOPSIGNAL: SIGTERM would wait for every client to leave.
-            stop_signal: Some("SIGINT".to_owned()),
-            users: words(&["postgres", "nobody"]),
-            needs_account: true,
-            purpose: "database server of the demo system".to_owned(),
-            package: debian("postgresql"),
-            ..ImageEntry::default()
-        },
-    );
-    add(
-        &["redis"],
-        ImageEntry {
-            program: words(&["redis-server"]),
-            script: Some(include_str!("entrypoints/redis.sh").to_owned()),
-            args: words(&["redis-server"]),
-            volumes: words(&["/data"]),
-            working_dir: Some("/data".to_owned()),
-            purpose: "cache of the demo system".to_owned(),
-            package: debian("redis-server"),
-            ..ImageEntry::default()
-        },
-    );
-    add(
-        &["prom/prometheus", "prometheus/prometheus"],
-        ImageEntry {
-            program: words(&["prometheus"]),
-            args: words(&["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]),
-            volumes: words(&["/prometheus"]),
-            working_dir: Some("/prometheus".to_owned()),
-            aliases: words(&["/bin/prometheus"]),
-            purpose: "collects metrics, evaluates alert rules".to_owned(),
-            package: debian("prometheus"),
-            ..ImageEntry::default()
-        },
-    );
-    add(
-        &["prom/alertmanager", "prometheus/alertmanager"],
-        ImageEntry {
-            program: words(&["prometheus-alertmanager", "alertmanager"]),
-            args: words(&["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]),
-            volumes: words(&["/alertmanager"]),
-            working_dir: Some("/alertmanager".to_owned()),
-            aliases: words(&["/bin/alertmanager"]),
-            purpose: "routes alerts to receivers".to_owned(),
-            package: debian("prometheus-alertmanager"),
-            ..ImageEntry::default()
-        },
-    );
-    add(
-        &["prometheuscommunity/postgres-exporter"],
-        ImageEntry {
-            program: words(&["prometheus-postgres-exporter", "postgres_exporter"]),
-            aliases: words(&["/bin/postgres_exporter"]),
-            purpose: "metrics of PostgreSQL".to_owned(),
-            package: debian("prometheus-postgres-exporter"),
-            ..ImageEntry::default()
-        },
-    );
-    for name in ["portal", "api", "auth", "images"] {
-        let entry = ImageEntry {
-            program: words(&[name]),
-            purpose: "service of the demo system".to_owned(),
-            package: "built by `cargo build -p services`".to_owned(),
-            aliases: vec![format!("/usr/local/bin/{name}")],
-            ..ImageEntry::default()
-        };
-        add(&[&format!("gallery/{name}")], entry);
-    }
-    add(
-        &["sre-harness/harness"],
-        ImageEntry {
-            program: words(&["harness"]),
-            purpose: "the harness itself, as alert receiver".to_owned(),
-            package: "built by `cargo build -p harness`".to_owned(),
-            ..ImageEntry::default()
-        },
-    );
-    // The user says what to run; what exists is what the machine has.
-    add(&["busybox"], ImageEntry { args: words(&["sh"]), ..ImageEntry::default() });
-    add(
-        &["pause", "google_containers/pause"],
-        ImageEntry { entrypoint: words(&["sleep", "infinity"]), ..ImageEntry::default() },
-    );
-    entries
 }
 
 #[cfg(test)]
@@ -542,7 +460,10 @@ mod tests {
         };
         let catalog = Catalog::builtin().with_image("acme/web", entry);
         let error = catalog.resolve("acme/web").unwrap_err().to_string();
-        assert!(error.contains("no-such-program (Debian package none)") && error.contains("make tools"), "{error}");
+        assert!(
+            error.contains("no-such-program (Debian package none)") && error.contains("make tools"),
+            "{error}"
+        );
         let status = catalog.doctor().into_iter().find(|status| status.program == "no-such-program").unwrap();
         assert_eq!((status.path, status.install.as_str()), (None, "Debian package none"));
     }
@@ -551,7 +472,8 @@ mod tests {
     fn a_file_extends_the_catalogue() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.yaml");
-        let text = "images:\n  acme/web:\n    program: /bin/sh\n    args: [-c, 'true']\n    stopSignal: SIGQUIT\n";
+        let text =
+            "images:\n  acme/web:\n    program: /bin/sh\n    args: [-c, 'true']\n    stopSignal: SIGQUIT\n";
         fs::write(&path, text).unwrap();
         let image = Catalog::builtin().with_file(&path).unwrap().resolve("acme/web").unwrap();
         assert_eq!(image.entrypoint, ["/bin/sh"]);

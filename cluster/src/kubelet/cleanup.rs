@@ -54,7 +54,9 @@ pub fn kill_leftovers(cluster_id: &str, records: &Path, patience: Duration) -> u
     let mut pause = Duration::from_millis(1);
     loop {
         let mut left = procfs::descendants(&recorded);
-        left.extend(recorded.iter().copied().filter(|pid| procfs::stat(*pid).is_some_and(|p| p.state != b'Z')));
+        left.extend(
+            recorded.iter().copied().filter(|pid| procfs::stat(*pid).is_some_and(|p| p.state != b'Z')),
+        );
         left.extend(procfs::marked(CLUSTER_MARKER, cluster_id));
         left.retain(|pid| *pid != own);
         if left.is_empty() || Instant::now() > deadline {

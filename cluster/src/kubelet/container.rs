@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateRunning, ContainerStateTerminated};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+};
 use tokio::task::JoinHandle;
 
 use super::{
@@ -134,7 +136,14 @@ impl ContainerRuntime {
     }
 
     /// The container runs.
-    pub fn started(&mut self, at: Timestamp, running: Running, container_id: String, image_id: String, ready: bool) {
+    pub fn started(
+        &mut self,
+        at: Timestamp,
+        running: Running,
+        container_id: String,
+        image_id: String,
+        ready: bool,
+    ) {
         self.remember_end();
         self.view.restart_count = self.next_restart_count();
         self.created = true;
@@ -242,7 +251,8 @@ impl ContainerRuntime {
         self.pull.next(now, now);
         self.view.state = status::waiting("ErrImagePull", Some(message.clone()));
         let until = now + self.pull.current();
-        self.flow = Flow::BackOff(BackOffWait { until, show_at: now + SHOW_END, kind: BackOffKind::Image(message) });
+        self.flow =
+            Flow::BackOff(BackOffWait { until, show_at: now + SHOW_END, kind: BackOffKind::Image(message) });
     }
 
     /// A reference could not be resolved, or the container could not be set up.
@@ -251,5 +261,70 @@ impl ContainerRuntime {
         self.view.state = status::waiting(reason, Some(message));
         let until = now + REPEAT;
         self.flow = Flow::BackOff(BackOffWait { until, show_at: until, kind: BackOffKind::Config });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn ended(kind: ContainerKind, code: i32) -> ContainerRuntime {
+        let mut container = ContainerRuntime::new(&Container::default(), kind, "ContainerCreating");
+        container.ended(at(0), Exit { code, signal: None }, None);
+        container
+    }
+
+    #[test]
+    fn the_restart_policy_decides() {
+        use ContainerKind::{Init, Main, Sidecar};
+        let cases = [
+            (Main, "Always", 0, true),
+            (Main, "Always", 1, true),
+            (Main, "OnFailure", 0, false),
+            (Main, "OnFailure", 1, true),
+            (Main, "Never", 1, false),
+            (Init, "Always", 0, false),
+            (Init, "Always", 1, true),
+            (Init, "OnFailure", 1, true),
+            (Init, "Never", 1, false),
+            (Sidecar, "Never", 0, true),
+        ];
+        for (kind, policy, code, expected) in cases {
+            assert_eq!(ended(kind, code).wants_start(policy), expected, "{kind:?} {policy} {code}");
+        }
+        let fresh = ContainerRuntime::new(&Container::default(), Main, "ContainerCreating");
+        assert!(fresh.wants_start("Never"));
+    }
+
+    #[test]
+    fn a_program_that_cannot_run_counts_as_an_end() {
+        let mut container =
+            ContainerRuntime::new(&Container::default(), ContainerKind::Main, "ContainerCreating");
+        for (second, count) in [(0, 0), (1, 1)] {
+            assert!(container.plan_start(at(second)).is_none());
+            container.begin();
+            container.failed_to_run(at(second), "no such file", "process://x".to_owned(), String::new());
+            assert_eq!(container.view.restart_count, count);
+            assert_eq!(container.view.last.as_ref().unwrap().exit_code, 128);
+        }
+        let wait = container.plan_start(at(1)).unwrap();
+        assert_eq!((wait.until, wait.kind), (at(11), BackOffKind::Crash));
+    }
+
+    #[test]
+    fn the_wait_for_an_image_doubles() {
+        let mut container =
+            ContainerRuntime::new(&Container::default(), ContainerKind::Main, "ContainerCreating");
+        let mut now = 0;
+        for wait in [10, 20, 40, 80, 160, 300, 300] {
+            container.pull_failed("nope".to_owned(), at(now));
+            let Flow::BackOff(back_off) = &container.flow else { panic!("no back-off") };
+            assert_eq!(back_off.until, at(now + wait));
+            now += wait;
+        }
     }
 }

@@ -61,7 +61,10 @@ impl ConfigObjects {
 
     /// The Secret, if it exists.
     pub fn secret(&self, name: &str) -> Result<&Secret, ConfigError> {
-        self.secrets.get(name).and_then(Option::as_ref).ok_or_else(|| ConfigError::SecretNotFound(name.to_owned()))
+        self.secrets
+            .get(name)
+            .and_then(Option::as_ref)
+            .ok_or_else(|| ConfigError::SecretNotFound(name.to_owned()))
     }
 }
 
@@ -159,11 +162,13 @@ pub fn container_env(
             }
         }
     }
-    let service_values: HashMap<&str, &str> = services.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let service_values: HashMap<&str, &str> =
+        services.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     for variable in container.env.iter().flatten() {
         let value = if let Some(value) = &variable.value {
-            let lookup =
-                |name: &str| result.get(name).or_else(|| service_values.get(name).copied()).map(str::to_owned);
+            let lookup = |name: &str| {
+                result.get(name).or_else(|| service_values.get(name).copied()).map(str::to_owned)
+            };
             Some(expand(value, lookup).into_owned())
         } else if let Some(source) = &variable.value_from {
             from_source(pod, container, source, objects, context, namespace)?
@@ -247,7 +252,11 @@ fn from_source(
 }
 
 /// A field of the pod for the downward API.
-pub fn field(pod: &Pod, reference: &ObjectFieldSelector, context: &DownwardContext) -> Result<String, ConfigError> {
+pub fn field(
+    pod: &Pod,
+    reference: &ObjectFieldSelector,
+    context: &DownwardContext,
+) -> Result<String, ConfigError> {
     let metadata = &pod.metadata;
     let path = reference.field_path.as_str();
     let unknown = || ConfigError::Field(path.to_owned());
@@ -328,7 +337,8 @@ pub fn service_env(services: &[Service]) -> Vec<(String, String)> {
         result.push((format!("{prefix}_SERVICE_PORT"), first.port.to_string()));
         for port in ports {
             if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
-                result.push((format!("{prefix}_SERVICE_PORT_{}", variable_name(name)), port.port.to_string()));
+                result
+                    .push((format!("{prefix}_SERVICE_PORT_{}", variable_name(name)), port.port.to_string()));
             }
         }
         for (index, port) in ports.iter().enumerate() {
@@ -402,7 +412,9 @@ mod tests {
 
     #[test]
     fn sources_are_merged_in_order() {
-        let pod: Pod = from_json(json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "web"}}}));
+        let pod: Pod = from_json(
+            json!({"metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "web"}}}),
+        );
         let container: Container = from_json(json!({
             "name": "main",
             "resources": {"requests": {"memory": "64Mi"}},
@@ -423,9 +435,13 @@ mod tests {
         }));
         let objects = ConfigObjects {
             config_maps: HashMap::from([("cm".to_owned(), Some(from_json(json!({"data": {"port": "1"}}))))]),
-            secrets: HashMap::from([("s".to_owned(), Some(from_json(json!({"data": {"password": "c2VjcmV0"}}))))]),
+            secrets: HashMap::from([(
+                "s".to_owned(),
+                Some(from_json(json!({"data": {"password": "c2VjcmV0"}}))),
+            )]),
         };
-        let services = [("DB_SERVICE_HOST".to_owned(), "127.70.128.9".to_owned()), ("IP".to_owned(), "x".to_owned())];
+        let services =
+            [("DB_SERVICE_HOST".to_owned(), "127.70.128.9".to_owned()), ("IP".to_owned(), "x".to_owned())];
         let env = container_env(&pod, &container, &objects, &services, &context()).unwrap();
         let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let expected = [
@@ -445,14 +461,29 @@ mod tests {
     fn missing_objects_and_keys_are_named() {
         let pod: Pod = from_json(json!({"metadata": {"name": "p", "namespace": "n"}}));
         let objects = ConfigObjects {
-            config_maps: HashMap::from([("cm".to_owned(), Some(ConfigMap::default())), ("absent".to_owned(), None)]),
+            config_maps: HashMap::from([
+                ("cm".to_owned(), Some(ConfigMap::default())),
+                ("absent".to_owned(), None),
+            ]),
             ..ConfigObjects::default()
         };
         let cases = [
-            (json!([{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "A"}}}]), "configmap \"absent\" not found"),
-            (json!([{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "A"}}}]), "couldn't find key A in ConfigMap n/cm"),
-            (json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "A"}}}]), "secret \"s\" not found"),
-            (json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]), "unsupported fieldPath: spec.x"),
+            (
+                json!([{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "absent", "key": "A"}}}]),
+                "configmap \"absent\" not found",
+            ),
+            (
+                json!([{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "cm", "key": "A"}}}]),
+                "couldn't find key A in ConfigMap n/cm",
+            ),
+            (
+                json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "A"}}}]),
+                "secret \"s\" not found",
+            ),
+            (
+                json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.x"}}}]),
+                "unsupported fieldPath: spec.x",
+            ),
         ];
         for (env, expected) in cases {
             let container: Container = from_json(json!({"name": "main", "env": env}));
@@ -467,7 +498,9 @@ mod tests {
             "metadata": {"name": "my-db"},
             "spec": {"clusterIP": "127.70.128.9", "ports": [{"name": "sql", "port": 15432}]},
         }));
-        let headless: Service = from_json(json!({"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": [{"port": 1}]}}));
+        let headless: Service = from_json(
+            json!({"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": [{"port": 1}]}}),
+        );
         let env = service_env(&[service, headless]);
         let env: Vec<String> = env.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = [

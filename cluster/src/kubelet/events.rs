@@ -70,7 +70,13 @@ impl Recorder {
     }
 
     /// An event as the kubelet writes it.
-    pub fn kubelet(&self, object: ObjectReference, kind: EventType, reason: &str, message: impl Into<String>) {
+    pub fn kubelet(
+        &self,
+        object: ObjectReference,
+        kind: EventType,
+        reason: &str,
+        message: impl Into<String>,
+    ) {
         let now = Timestamp::now();
         let event = json!({
             "metadata": {"namespace": object.namespace, "name": event_name(&object, now)},
@@ -89,7 +95,14 @@ impl Recorder {
     }
 
     /// An event as the scheduler writes it: the newer form with `eventTime` and without counts.
-    pub fn scheduler(&self, object: ObjectReference, kind: EventType, reason: &str, action: &str, message: &str) {
+    pub fn scheduler(
+        &self,
+        object: ObjectReference,
+        kind: EventType,
+        reason: &str,
+        action: &str,
+        message: &str,
+    ) {
         let now = Timestamp::now();
         let event = json!({
             "metadata": {"namespace": object.namespace, "name": event_name(&object, now)},
@@ -135,7 +148,13 @@ type Key = (Option<String>, Option<String>, Option<String>, Option<String>, Opti
 
 fn key(event: &Event) -> Key {
     let object = &event.involved_object;
-    (object.uid.clone(), object.field_path.clone(), event.type_.clone(), event.reason.clone(), event.message.clone())
+    (
+        object.uid.clone(),
+        object.field_path.clone(),
+        event.type_.clone(),
+        event.reason.clone(),
+        event.message.clone(),
+    )
 }
 
 async fn write(client: Client, mut inbox: mpsc::UnboundedReceiver<Job>) {
@@ -155,7 +174,8 @@ async fn write(client: Client, mut inbox: mpsc::UnboundedReceiver<Job>) {
         let key = key(&event);
         if counted && let Some((name, count)) = seen.get_mut(&key) {
             *count += 1;
-            let patch = json!({"count": *count, "lastTimestamp": event.last_timestamp, "message": event.message});
+            let patch =
+                json!({"count": *count, "lastTimestamp": event.last_timestamp, "message": event.message});
             match api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
                 Ok(_) => continue,
                 // Somebody deleted it: write it anew below.
@@ -174,7 +194,9 @@ async fn write(client: Client, mut inbox: mpsc::UnboundedReceiver<Job>) {
                 if seen.insert(key.clone(), (name, 1)).is_none() {
                     order.push_back(key);
                 }
-                if order.len() > REMEMBERED && let Some(oldest) = order.pop_front() {
+                if order.len() > REMEMBERED
+                    && let Some(oldest) = order.pop_front()
+                {
                     seen.remove(&oldest);
                 }
             }

@@ -77,7 +77,12 @@ impl ExecContext {
     }
 
     /// Runs a lifecycle hook; it may take as long as `timeout`.
-    pub async fn hook(&self, launcher: &Launcher, hook: &LifecycleHandler, timeout: Duration) -> Result<(), String> {
+    pub async fn hook(
+        &self,
+        launcher: &Launcher,
+        hook: &LifecycleHandler,
+        timeout: Duration,
+    ) -> Result<(), String> {
         if let Some(action) = &hook.exec {
             self.exec(launcher, action.command.as_deref().unwrap_or_default(), timeout).await
         } else if let Some(action) = &hook.http_get {
@@ -109,17 +114,20 @@ pub fn resolve_program(
                 Err(format!("failed to start process: exec: \"{name}\": is a directory"))
             }
             Ok(_) => Ok(path),
-            Err(_) => {
-                Err(format!("failed to start process: exec: \"{name}\": stat {name}: no such file or directory"))
-            }
+            Err(_) => Err(format!(
+                "failed to start process: exec: \"{name}\": stat {name}: no such file or directory"
+            )),
         };
     }
-    let path = env.iter().rev().find(|(variable, _)| variable == "PATH").map_or("", |(_, value)| value.as_str());
+    let path =
+        env.iter().rev().find(|(variable, _)| variable == "PATH").map_or("", |(_, value)| value.as_str());
     path.split(':')
         .filter(|directory| !directory.is_empty())
         .map(|directory| Path::new(directory).join(name))
         .find(|path| is_executable(path))
-        .ok_or_else(|| format!("failed to start process: exec: \"{name}\": executable file not found in $PATH"))
+        .ok_or_else(|| {
+            format!("failed to start process: exec: \"{name}\": executable file not found in $PATH")
+        })
 }
 
 #[cfg(test)]
@@ -137,7 +145,10 @@ mod tests {
         let error = find("no-such-program").unwrap_err();
         assert!(error.ends_with("exec: \"no-such-program\": executable file not found in $PATH"), "{error}");
         let error = find("/bin/absent").unwrap_err();
-        assert!(error.ends_with("exec: \"/bin/absent\": stat /bin/absent: no such file or directory"), "{error}");
+        assert!(
+            error.ends_with("exec: \"/bin/absent\": stat /bin/absent: no such file or directory"),
+            "{error}"
+        );
         assert!(find("/usr").is_err());
     }
 }

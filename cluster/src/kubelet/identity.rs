@@ -23,14 +23,21 @@ pub struct Decision {
 
 /// Decides about the user. `root` says whether this process may become somebody else; the error is the text of
 /// `CreateContainerConfigError`.
-pub fn decide(pod: &Pod, container: &Container, image: &ResolvedImage, root: bool) -> Result<Decision, String> {
+pub fn decide(
+    pod: &Pod,
+    container: &Container,
+    image: &ResolvedImage,
+    root: bool,
+) -> Result<Decision, String> {
     let own = container.security_context.as_ref();
     let shared = pod.spec.as_ref().and_then(|spec| spec.security_context.as_ref());
-    let pick = |container: Option<i64>, pod: Option<i64>| container.or(pod).and_then(|id| u32::try_from(id).ok());
+    let pick =
+        |container: Option<i64>, pod: Option<i64>| container.or(pod).and_then(|id| u32::try_from(id).ok());
     let uid = pick(own.and_then(|c| c.run_as_user), shared.and_then(|c| c.run_as_user));
     let gid = pick(own.and_then(|c| c.run_as_group), shared.and_then(|c| c.run_as_group));
     let fs_group = shared.and_then(|c| c.fs_group).and_then(|id| u32::try_from(id).ok());
-    let non_root = own.and_then(|c| c.run_as_non_root).or(shared.and_then(|c| c.run_as_non_root)) == Some(true);
+    let non_root =
+        own.and_then(|c| c.run_as_non_root).or(shared.and_then(|c| c.run_as_non_root)) == Some(true);
     let name = &container.name;
     if !root {
         let current = rustix::process::geteuid().as_raw();
@@ -44,7 +51,8 @@ pub fn decide(pod: &Pod, container: &Container, image: &ResolvedImage, root: boo
         let wrapper = image.account_wrapper.clone().filter(|_| account_by_uid(current).is_none());
         return Ok(Decision { identity: Identity::default(), account_wrapper: wrapper, warnings });
     }
-    let default = if uid.is_none() { image.users.iter().find_map(|user| account_by_name(user)) } else { None };
+    let default =
+        if uid.is_none() { image.users.iter().find_map(|user| account_by_name(user)) } else { None };
     let uid_wanted = uid.or(default.map(|(uid, _)| uid));
     if non_root && uid_wanted.unwrap_or(0) == 0 {
         return Err(format!(
@@ -122,7 +130,11 @@ pub fn reachable_program(program: &Path, bin: &Path, identity: Identity) -> Resu
         return Ok(program.to_owned());
     }
     let explain = |error: std::io::Error| {
-        format!("program {} cannot be made reachable for uid {}: {error}", program.display(), identity.uid.unwrap_or(0))
+        format!(
+            "program {} cannot be made reachable for uid {}: {error}",
+            program.display(),
+            identity.uid.unwrap_or(0)
+        )
     };
     let metadata = fs::metadata(program).map_err(explain)?;
     let name = program.file_name().unwrap_or_default().to_string_lossy();
@@ -149,7 +161,11 @@ mod tests {
     use super::*;
     use crate::kubelet::catalog::Catalog;
 
-    fn decide_for(pod_context: serde_json::Value, context: serde_json::Value, root: bool) -> Result<Decision, String> {
+    fn decide_for(
+        pod_context: serde_json::Value,
+        context: serde_json::Value,
+        root: bool,
+    ) -> Result<Decision, String> {
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "p", "namespace": "n", "uid": "u"},
             "spec": {"securityContext": pod_context, "containers": [{"name": "main", "securityContext": context}]},
@@ -163,7 +179,10 @@ mod tests {
     fn the_container_overrides_the_pod_and_fs_group_stands_in_for_a_group() {
         let identity = |pod, container| decide_for(pod, container, true).unwrap().identity;
         let id = |uid, gid| Identity { uid: Some(uid), gid: Some(gid) };
-        assert_eq!(identity(json!({"runAsUser": 54321, "runAsGroup": 7}), json!({"runAsUser": 54322})), id(54322, 7));
+        assert_eq!(
+            identity(json!({"runAsUser": 54321, "runAsGroup": 7}), json!({"runAsUser": 54322})),
+            id(54322, 7)
+        );
         assert_eq!(identity(json!({"runAsUser": 54321, "fsGroup": 8}), json!({})), id(54321, 8));
         assert_eq!(identity(json!({"runAsUser": 54321}), json!({})), id(54321, 54321));
         assert_eq!(identity(json!({}), json!({})), Identity::default());
@@ -172,7 +191,10 @@ mod tests {
     #[test]
     fn run_as_non_root_refuses_root() {
         let error = decide_for(json!({"runAsNonRoot": true}), json!({}), true).unwrap_err();
-        assert!(error.starts_with("container has runAsNonRoot and image will run as root (pod: \"p_n(u)\""), "{error}");
+        assert!(
+            error.starts_with("container has runAsNonRoot and image will run as root (pod: \"p_n(u)\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl LogWriter {
 
     /// Copies both streams into the log until both ended. Lines are written as soon as they are complete.
     pub async fn pump(mut self, stdout: impl AsyncRead + Unpin, stderr: impl AsyncRead + Unpin) {
-        let (mut stdout, mut stderr) = (Source::new(stdout, Stream::Stdout), Source::new(stderr, Stream::Stderr));
+        let (mut stdout, mut stderr) =
+            (Source::new(stdout, Stream::Stdout), Source::new(stderr, Stream::Stderr));
         while stdout.open || stderr.open {
             let batch = tokio::select! {
                 batch = stdout.read(), if stdout.open => batch,
@@ -101,7 +102,8 @@ fn prune(directory: &Path, restart_count: i32) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let attempt = name.to_str().and_then(|name| name.split('.').next()).and_then(|n| n.parse::<i32>().ok());
+        let attempt =
+            name.to_str().and_then(|name| name.split('.').next()).and_then(|n| n.parse::<i32>().ok());
         if attempt.is_some_and(|attempt| attempt < restart_count - 1) {
             let _ = fs::remove_file(entry.path());
         }
@@ -215,7 +217,8 @@ mod tests {
 
     #[test]
     fn lines_carry_time_stream_and_tag() {
-        let expected = ["2026-01-02T03:04:05.000000006Z stdout F one", "2026-01-02T03:04:05.000000006Z stdout F two"];
+        let expected =
+            ["2026-01-02T03:04:05.000000006Z stdout F one", "2026-01-02T03:04:05.000000006Z stdout F two"];
         assert_eq!(cut(&[b"on", b"e\ntw", b"o"]), expected);
         assert_eq!(cut(&[b"\n"]), ["2026-01-02T03:04:05.000000006Z stdout F "]);
     }

@@ -34,7 +34,7 @@ use super::{
     pod_worker::{Message, PodWorker},
     process::Launcher,
     scheduler::{self, ToSchedule},
-    storage, volumes,
+    storage, volume_files,
 };
 use crate::net::Addresses;
 
@@ -106,9 +106,20 @@ pub struct Node {
 
 impl Node {
     /// An event about a container.
-    pub fn container_event(&self, pod: &Pod, container: &str, kind: EventType, reason: &str, message: String) {
+    pub fn container_event(
+        &self,
+        pod: &Pod,
+        container: &str,
+        kind: EventType,
+        reason: &str,
+        message: String,
+    ) {
         let inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-        let list = if inits.into_iter().any(|init| init.name == container) { "initContainers" } else { "containers" };
+        let list = if inits.into_iter().any(|init| init.name == container) {
+            "initContainers"
+        } else {
+            "containers"
+        };
         let path = format!("spec.{list}{{{container}}}");
         self.recorder.kubelet(reference(pod, Some(path)), kind, reason, message);
     }
@@ -182,7 +193,8 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         root: rustix::process::geteuid().is_root(),
     });
     let (to_schedule, schedule_inbox) = mpsc::unbounded_channel();
-    let mut workers = Workers { node: node.clone(), to_schedule, workers: HashMap::new(), tasks: JoinSet::new() };
+    let mut workers =
+        Workers { node: node.clone(), to_schedule, workers: HashMap::new(), tasks: JoinSet::new() };
     tokio::select! {
         () = node::run(&node) => {}
         () = storage::run(&node) => {}
@@ -213,7 +225,8 @@ fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
         Ok(id) if !id.trim().is_empty() => id.trim().to_owned(),
         _ => {
             let id = hex(&rand::rng().random::<[u8; 16]>());
-            fs::write(&id_file, &id).map_err(|source| KubeletError::Directory { path: id_file.clone(), source })?;
+            fs::write(&id_file, &id)
+                .map_err(|source| KubeletError::Directory { path: id_file.clone(), source })?;
             id
         }
     };
@@ -221,18 +234,37 @@ fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
     if killed > 0 {
         tracing::warn!(killed, "processes that an earlier run left behind were killed");
     }
-    // Pods live as long as the kubelet; claims outlive it.
-    let pods = data_dir.join("pods");
-    let entries = fs::read_dir(&pods).map_err(|source| KubeletError::Directory { path: pods.clone(), source })?;
-    for entry in entries.flatten() {
-        let _ = fs::remove_dir_all(entry.path());
-    }
+    remove_remains(data_dir)?;
     let mut sockets = data_dir.join("s");
     if sockets.as_os_str().len() + SOCKET_NAME > 107 - 11 {
         sockets = std::env::temp_dir().join(format!("sre-{}", &cluster_id[..12]));
     }
     directory(&sockets, 0o711)?;
     Ok((cluster_id, sockets))
+}
+
+/// Removes what belonged to objects that no API server knows any more, since the store lives in memory: files of pods, and
+/// volumes made for claims (their reclaim policy is `Delete`). The logs of the last run stay as `logs-previous`: they may say
+/// why it died.
+fn remove_remains(data_dir: &Path) -> Result<(), KubeletError> {
+    for name in ["pods", "volumes"] {
+        let path = data_dir.join(name);
+        let entries =
+            fs::read_dir(&path).map_err(|source| KubeletError::Directory { path: path.clone(), source })?;
+        for entry in entries.flatten() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let logs = data_dir.join("logs");
+    if fs::read_dir(&logs).is_ok_and(|mut entries| entries.next().is_some()) {
+        let previous = data_dir.join("logs-previous");
+        let _ = fs::remove_dir_all(&previous);
+        let failed = |source| KubeletError::Directory { path: logs.clone(), source };
+        fs::rename(&logs, previous).map_err(failed)?;
+        fs::create_dir(&logs).map_err(failed)?;
+        fs::set_permissions(&logs, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
 }
 
 struct Handle {
@@ -271,7 +303,7 @@ impl Workers {
 
     fn spawn(&mut self, uid: String, pod: Arc<Pod>) {
         let (sender, inbox) = mpsc::unbounded_channel();
-        let (config_maps, secrets) = volumes::referenced_objects(&pod);
+        let (config_maps, secrets) = volume_files::referenced_objects(&pod);
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let Some(worker) = PodWorker::new(self.node.clone(), pod, sender.clone(), inbox) else { return };
         self.workers.insert(uid.clone(), Handle { sender, namespace, config_maps, secrets });
@@ -304,7 +336,10 @@ impl Workers {
     }
 }
 
-fn watched<K>(client: &Client, config: watcher::Config) -> futures::stream::BoxStream<'static, watcher::Result<watcher::Event<K>>>
+fn watched<K>(
+    client: &Client,
+    config: watcher::Config,
+) -> futures::stream::BoxStream<'static, watcher::Result<watcher::Event<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
 {

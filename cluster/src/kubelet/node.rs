@@ -74,14 +74,18 @@ async fn register(node: &Node) -> kube::Result<()> {
         }},
         "spec": {"podCIDR": node.addresses.pod_cidr(), "podCIDRs": [node.addresses.pod_cidr()]},
     });
-    match api.create(&PostParams::default(), &serde_json::from_value(object).map_err(kube::Error::SerdeError)?).await {
+    match api
+        .create(&PostParams::default(), &serde_json::from_value(object).map_err(kube::Error::SerdeError)?)
+        .await
+    {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(error) => return Err(error),
     }
     let file = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
     let os = file("/etc/os-release");
-    let os = os.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"');
+    let os =
+        os.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux").trim_matches('"');
     let status = json!({"status": {
         "capacity": node.allocatable,
         "allocatable": node.allocatable,
@@ -118,7 +122,8 @@ fn conditions(now: Timestamp, old: Option<&NodeObject>) -> serde_json::Value {
     rows.into_iter()
         .map(|(type_, status, reason, message)| {
             let kept = old.iter().find(|condition| condition.type_ == type_ && condition.status == status);
-            let since = kept.and_then(|condition| condition.last_transition_time.clone()).unwrap_or(now.clone());
+            let since =
+                kept.and_then(|condition| condition.last_transition_time.clone()).unwrap_or(now.clone());
             json!({
                 "type": type_,
                 "status": status,
@@ -134,7 +139,8 @@ fn conditions(now: Timestamp, old: Option<&NodeObject>) -> serde_json::Value {
 async fn heartbeat(node: &Node) -> kube::Result<()> {
     let leases: Api<Lease> = Api::namespaced(node.client.clone(), "kube-node-lease");
     let now = format!("{:.6}", Timestamp::now());
-    let renewal = json!({"spec": {"holderIdentity": node.name, "leaseDurationSeconds": 40, "renewTime": now}});
+    let renewal =
+        json!({"spec": {"holderIdentity": node.name, "leaseDurationSeconds": 40, "renewTime": now}});
     match leases.patch(&node.name, &PatchParams::default(), &Patch::Merge(&renewal)).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => {
             let mut lease = renewal;

@@ -7,7 +7,12 @@ use k8s_openapi::{
     api::core::v1::{Container, HTTPGetAction, Probe, TCPSocketAction},
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+
+use super::probe_tls;
 
 /// What a probe is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,7 +64,9 @@ impl ProbeTiming {
     /// Reads a probe's fields.
     pub fn of(probe: &Probe) -> Self {
         let seconds = |value: Option<i32>, default: u64| {
-            Duration::from_secs(value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default))
+            Duration::from_secs(
+                value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default),
+            )
         };
         let count = |value: Option<i32>, default: u32| {
             value.and_then(|v| u32::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default)
@@ -156,15 +163,19 @@ pub async fn http_get(
     let path = action.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
     let slash = if path.starts_with('/') { "" } else { "/" };
     let url = format!("{scheme}://{host}:{port}{slash}{path}");
-    if scheme != "http" {
-        return Err(format!("scheme {} is not supported by the embedded cluster's probes", scheme.to_uppercase()));
-    }
     let work = async {
-        let stream =
-            TcpStream::connect((host.as_str(), port)).await.map_err(|error| dial_error(&host, port, &error))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+        let stream = TcpStream::connect((host.as_str(), port))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| dial_error(&host, port, &error))?;
+        let stream: Box<dyn Stream> = if scheme == "https" {
+            Box::new(probe_tls::connect(stream, &host).await?)
+        } else {
+            Box::new(stream)
+        };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
+                .await
+                .map_err(|error| error.to_string())?;
         let connection = AbortOnDrop(tokio::spawn(connection));
         let mut request = http::Request::get(format!("{slash}{path}"));
         let mut host_header = format!("{host}:{port}");
@@ -202,6 +213,11 @@ pub async fn http_get(
         )),
     }
 }
+
+/// A plain or an encrypted connection.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
@@ -298,8 +314,10 @@ mod tests {
     #[test]
     fn ports_may_be_named() {
         let container: Container =
-            serde_json::from_value(json!({"name": "c", "ports": [{"name": "http", "containerPort": 8080}]})).unwrap();
-        let port = |value: serde_json::Value| resolve_port(&serde_json::from_value(value).unwrap(), &container);
+            serde_json::from_value(json!({"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}))
+                .unwrap();
+        let port =
+            |value: serde_json::Value| resolve_port(&serde_json::from_value(value).unwrap(), &container);
         assert_eq!(port(json!("http")), Ok(8080));
         assert_eq!(port(json!(81)), Ok(81));
         assert_eq!(port(json!("82")), Ok(82));
@@ -337,7 +355,10 @@ mod tests {
         assert_eq!(get(port, second).await, Ok(()));
         let request = request.await.unwrap().to_ascii_lowercase();
         assert!(request.starts_with("get /healthz http/1.1\r\n"), "{request}");
-        assert!(request.contains("x-probe: 1\r\n") && request.contains("user-agent: kube-probe/1.36\r\n"), "{request}");
+        assert!(
+            request.contains("x-probe: 1\r\n") && request.contains("user-agent: kube-probe/1.36\r\n"),
+            "{request}"
+        );
         let (port, _) = serve(b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(get(port, second).await, Ok(()));
         let (port, _) = serve(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
@@ -349,12 +370,41 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let silent = get(port, Duration::from_millis(50)).await.unwrap_err();
-        assert!(silent.ends_with("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"), "{silent}");
+        assert!(
+            silent.ends_with("context deadline exceeded (Client.Timeout exceeded while awaiting headers)"),
+            "{silent}"
+        );
         drop(listener);
         let refused = get(port, Duration::from_secs(5)).await.unwrap_err();
         let expected = format!(
             "Get \"http://127.0.0.1:{port}/healthz\": dial tcp 127.0.0.1:{port}: connect: connection refused"
         );
         assert_eq!(refused, expected);
+    }
+
+    #[tokio::test]
+    async fn https_is_probed_without_checking_the_certificate() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let own = rcgen::generate_simple_self_signed(vec!["elsewhere.test".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![own.cert.der().clone()], key)
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+            let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            let _ = stream.read(&mut [0; 2048]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            stream.shutdown().await.unwrap();
+        });
+        let action = serde_json::from_value(json!({"port": port, "scheme": "HTTPS"})).unwrap();
+        let ip = std::net::Ipv4Addr::LOCALHOST;
+        assert_eq!(http_get(&action, &Container::default(), ip, Duration::from_secs(5)).await, Ok(()));
     }
 }

@@ -141,7 +141,8 @@ impl Launcher {
     /// Runs a program beside a container and returns its exit and the beginning of its output (stdout and stderr merged).
     /// Dropping the future kills the program and all it started.
     pub async fn exec(&self, owner: &Owner, spec: &ProcessSpec) -> Result<(Exit, String), StartError> {
-        let Shim { mut child, mut reader, writer, mut stdout, mut stderr, record, .. } = self.spawn(owner, spec).await?;
+        let Shim { mut child, mut reader, writer, mut stdout, mut stderr, record, .. } =
+            self.spawn(owner, spec).await?;
         let _remove_record = RemoveRecord(record);
         let mut output = Vec::new();
         let mut errors = Vec::new();

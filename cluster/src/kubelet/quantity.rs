@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 /// The value in thousandths; `None` if it is no quantity.
 pub fn milli(quantity: &Quantity) -> Option<i128> {
     let text = quantity.0.trim();
-    let split = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+    let split =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(split);
     let value: f64 = number.parse().ok()?;
     let factor = match suffix {
@@ -52,7 +53,14 @@ mod tests {
 
     #[test]
     fn suffixes_and_exponents() {
-        let cases = [("250m", 250), ("1", 1000), ("0.1", 100), ("64Mi", 67_108_864_000), ("1e3", 1_000_000), ("2k", 2_000_000)];
+        let cases = [
+            ("250m", 250),
+            ("1", 1000),
+            ("0.1", 100),
+            ("64Mi", 67_108_864_000),
+            ("1e3", 1_000_000),
+            ("2k", 2_000_000),
+        ];
         for (text, expected) in cases {
             assert_eq!(milli(&q(text)), Some(expected), "{text}");
         }

@@ -194,7 +194,9 @@ fn name_end(text: &str, at: usize) -> Option<usize> {
         None => Some(end),
         // The root dot of a fully qualified name, or a full stop.
         Some(b'.') => {
-            let more = next.get(1).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_');
+            let more = next
+                .get(1)
+                .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_');
             (!more).then(|| if next.len() > 1 && next[1].is_ascii_whitespace() { end } else { end + 1 })
         }
         Some(byte) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') => None,

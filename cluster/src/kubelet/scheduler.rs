@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Binding, Node as NodeObject, NodeSelectorRequirement, Pod, Taint, Toleration};
+use k8s_openapi::api::core::v1::{
+    Binding, Node as NodeObject, NodeSelectorRequirement, Pod, Taint, Toleration,
+};
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
@@ -50,7 +52,9 @@ pub async fn run(node: Arc<Node>, mut inbox: mpsc::UnboundedReceiver<ToSchedule>
                 }
             }
             ToSchedule::Node(new) => {
-                let changed = target.as_ref().is_none_or(|old| old.spec != new.spec || old.metadata.labels != new.metadata.labels);
+                let changed = target
+                    .as_ref()
+                    .is_none_or(|old| old.spec != new.spec || old.metadata.labels != new.metadata.labels);
                 target = Some(*new);
                 if let Some(target) = target.as_ref().filter(|_| changed) {
                     for (uid, pod) in std::mem::take(&mut waiting) {
@@ -74,7 +78,13 @@ async fn schedule(node: &Node, target: &NodeObject, pod: &Pod) -> bool {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let api: Api<Pod> = Api::namespaced(node.client.clone(), namespace);
     if spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()) {
-        unschedulable(&api, pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates").await;
+        unschedulable(
+            &api,
+            pod,
+            "SchedulingGated",
+            "Scheduling is blocked due to non-empty scheduling gates",
+        )
+        .await;
         return false;
     }
     if let Some(reason) = unfit(target, pod) {
@@ -82,7 +92,13 @@ async fn schedule(node: &Node, target: &NodeObject, pod: &Pod) -> bool {
             "0/1 nodes are available: 1 {reason}. no new claims to deallocate, preemption: 0/1 nodes are available: 1 \
              Preemption is not helpful for scheduling."
         );
-        node.recorder.scheduler(reference(pod, None), EventType::Warning, "FailedScheduling", "Scheduling", &message);
+        node.recorder.scheduler(
+            reference(pod, None),
+            EventType::Warning,
+            "FailedScheduling",
+            "Scheduling",
+            &message,
+        );
         unschedulable(&api, pod, "Unschedulable", &message).await;
         return false;
     }
@@ -101,7 +117,13 @@ async fn schedule(node: &Node, target: &NodeObject, pod: &Pod) -> bool {
     match result {
         Ok(_) => {
             let message = format!("Successfully assigned {namespace}/{name} to {}", node.name);
-            node.recorder.scheduler(reference(pod, None), EventType::Normal, "Scheduled", "Binding", &message);
+            node.recorder.scheduler(
+                reference(pod, None),
+                EventType::Normal,
+                "Scheduled",
+                "Binding",
+                &message,
+            );
             true
         }
         // Bound by somebody else, or gone.
@@ -116,7 +138,8 @@ async fn schedule(node: &Node, target: &NodeObject, pod: &Pod) -> bool {
 async fn unschedulable(api: &Api<Pod>, pod: &Pod, reason: &str, message: &str) {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let old = conditions.iter().find(|condition| condition.type_ == "PodScheduled");
-    if old.is_some_and(|old| old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message)) {
+    if old.is_some_and(|old| old.reason.as_deref() == Some(reason) && old.message.as_deref() == Some(message))
+    {
         return;
     }
     let mut all: Vec<serde_json::Value> = conditions
@@ -166,7 +189,8 @@ fn unfit(node: &NodeObject, pod: &Pod) -> Option<String> {
     }
     let selected = spec.node_selector.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
+    let required =
+        affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     let affine = required.is_none_or(|required| {
         required.node_selector_terms.iter().any(|term| {
             let expressions = term.match_expressions.iter().flatten();
@@ -204,7 +228,11 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         && (key.is_empty() || key == taint.key)
         && match toleration.operator.as_deref().unwrap_or("Equal") {
             "Exists" => true,
-            _ => !key.is_empty() && toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default(),
+            _ => {
+                !key.is_empty()
+                    && toleration.value.as_deref().unwrap_or_default()
+                        == taint.value.as_deref().unwrap_or_default()
+            }
         }
 }
 
@@ -218,7 +246,9 @@ fn meets(requirement: &NodeSelectorRequirement, labels: &BTreeMap<String, String
         "Exists" => value.is_some(),
         "DoesNotExist" => value.is_none(),
         "Gt" => value.and_then(number) > values.first().and_then(number),
-        "Lt" => matches!((value.and_then(number), values.first().and_then(number)), (Some(a), Some(b)) if a < b),
+        "Lt" => {
+            matches!((value.and_then(number), values.first().and_then(number)), (Some(a), Some(b)) if a < b)
+        }
         _ => false,
     }
 }

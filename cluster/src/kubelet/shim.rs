@@ -98,7 +98,9 @@ fn run() -> io::Result<()> {
         Ok(child) => child,
         Err(error) => return report(&mut socket, &ShimReport::Failed(start_error(&spec, &error))),
     };
-    let Some(pid) = Pid::from_raw(child.id() as i32) else { return Err(io::Error::other("child without pid")) };
+    let Some(pid) = Pid::from_raw(child.id() as i32) else {
+        return Err(io::Error::other("child without pid"));
+    };
     // Opened while the child cannot have been reaped: later signals cannot hit a process that reused its number.
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     report(&mut socket, &ShimReport::Started(pid.as_raw_nonzero().get()))?;
@@ -149,7 +151,10 @@ fn start_error(spec: &ProcessSpec, error: &io::Error) -> String {
     let program = spec.program.display();
     match error.kind() {
         io::ErrorKind::NotFound if !spec.cwd.is_dir() => {
-            format!("failed to start process: chdir to cwd (\"{}\"): no such file or directory", spec.cwd.display())
+            format!(
+                "failed to start process: chdir to cwd (\"{}\"): no such file or directory",
+                spec.cwd.display()
+            )
         }
         io::ErrorKind::NotFound => {
             format!("failed to start process: exec: \"{program}\": stat {program}: no such file or directory")

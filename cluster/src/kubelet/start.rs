@@ -24,8 +24,8 @@ use super::{
     process::{ContainerProcess, Exit, Owner, StartError},
     rewrite::Rewriter,
     shim::ProcessSpec,
-    storage,
-    volumes::{self, Identity, PodDirectory, VolumeError},
+    storage, volume_files,
+    volumes::{Identity, PodDirectory, VolumeError},
 };
 
 /// What to start.
@@ -85,7 +85,9 @@ pub async fn start(
     on_exit: impl FnOnce(Exit) + Send + 'static,
 ) -> Result<Started, StartFailure> {
     let StartRequest { pod, container, .. } = request;
-    let event = |kind, reason: &str, message: String| node.container_event(pod, &container.name, kind, reason, message);
+    let event = |kind, reason: &str, message: String| {
+        node.container_event(pod, &container.name, kind, reason, message)
+    };
     let image_name = container.image.as_deref().unwrap_or_default();
     let image = node.catalog.resolve(image_name).map_err(|error| {
         let message = error.to_string();
@@ -94,11 +96,13 @@ pub async fn start(
         event(EventType::Warning, "Failed", "Error: ErrImagePull".to_owned());
         StartFailure::Image(message)
     })?;
-    let pulled = format!("Container image \"{image_name}\" already present on machine and can be accessed by the pod");
+    let pulled =
+        format!("Container image \"{image_name}\" already present on machine and can be accessed by the pod");
     event(EventType::Normal, "Pulled", pulled);
     let failed = |failure: StartFailure| {
-        let (StartFailure::Config(message) | StartFailure::Create(message) | StartFailure::Run { message, .. }) =
-            &failure
+        let (StartFailure::Config(message)
+        | StartFailure::Create(message)
+        | StartFailure::Run { message, .. }) = &failure
         else {
             return failure;
         };
@@ -115,8 +119,9 @@ pub async fn start(
         pod.metadata.name.as_deref().unwrap_or_default(),
         pod.metadata.uid.as_deref().unwrap_or_default(),
     );
-    let log = LogWriter::open(&directory, &container.name, request.restart_count)
-        .map_err(|error| failed(StartFailure::Create(format!("log directory {}: {error}", directory.display()))))?;
+    let log = LogWriter::open(&directory, &container.name, request.restart_count).map_err(|error| {
+        failed(StartFailure::Create(format!("log directory {}: {error}", directory.display())))
+    })?;
     event(EventType::Normal, "Created", "Container created".to_owned());
 
     let container_id = container_id(&prepared.exec.owner, request.restart_count);
@@ -167,7 +172,11 @@ struct Prepared {
     warnings: Vec<String>,
 }
 
-async fn prepare(node: &Node, request: &StartRequest, image: &ResolvedImage) -> Result<Prepared, StartFailure> {
+async fn prepare(
+    node: &Node,
+    request: &StartRequest,
+    image: &ResolvedImage,
+) -> Result<Prepared, StartFailure> {
     let StartRequest { pod, container, pod_ip, .. } = request;
     let config = |error: ConfigError| StartFailure::Config(error.to_string());
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
@@ -208,7 +217,8 @@ async fn prepare(node: &Node, request: &StartRequest, image: &ResolvedImage) -> 
     let account = make_run_directory(&run_dir, identity)
         .and_then(|()| pretend_account(&decision, &run_dir))
         .map_err(|error| StartFailure::Create(format!("directory {}: {error}", run_dir.display())))?;
-    let mut env = complete_env(pod, image, &own, &rewriter, *pod_ip, &run_dir, &directory.container(&container.name));
+    let mut env =
+        complete_env(pod, image, &own, &rewriter, *pod_ip, &run_dir, &directory.container(&container.name));
     env.extend(account);
     let cwd = container.working_dir.as_deref().or(image.working_dir.as_deref());
     let cwd = match cwd {
@@ -255,7 +265,8 @@ fn main_process(
 ) -> Result<ProcessSpec, String> {
     let (first, arguments) = words.split_first().ok_or("no command specified")?;
     // The catalogue's own paths are host paths already.
-    let from_catalog = image.entrypoint.first() == Some(first) || image.aliases.iter().any(|(alias, _)| alias == first);
+    let from_catalog =
+        image.entrypoint.first() == Some(first) || image.aliases.iter().any(|(alias, _)| alias == first);
     let program = if from_catalog { first.clone() } else { exec.rewriter.text(first).into_owned() };
     let program = resolve_program(&program, &exec.base.env, &exec.base.cwd, &image.aliases)?;
     Ok(ProcessSpec {
@@ -285,8 +296,11 @@ fn complete_env(
     ];
     let host_paths = ["PATH", "LD_LIBRARY_PATH"];
     for (name, value) in &image.env {
-        let value =
-            if host_paths.contains(&name.as_str()) { value.clone() } else { rewriter.text(value).into_owned() };
+        let value = if host_paths.contains(&name.as_str()) {
+            value.clone()
+        } else {
+            rewriter.text(value).into_owned()
+        };
         all.push((name.clone(), value));
     }
     all.extend(own.iter().map(|(name, value)| (name.clone(), rewriter.text(value).into_owned())));
@@ -299,7 +313,11 @@ fn complete_env(
         last.insert(name.clone(), index);
     }
     let keep = |index: usize, name: &str| last.get(name) == Some(&index);
-    all.into_iter().enumerate().filter(|(index, (name, _))| keep(*index, name)).map(|(_, pair)| pair).collect()
+    all.into_iter()
+        .enumerate()
+        .filter(|(index, (name, _))| keep(*index, name))
+        .map(|(_, pair)| pair)
+        .collect()
 }
 
 fn make_run_directory(path: &Path, identity: Identity) -> std::io::Result<()> {
@@ -331,7 +349,7 @@ fn pretend_account(decision: &identity::Decision, run_dir: &Path) -> io::Result<
 /// Fetches the ConfigMaps and Secrets that a pod refers to.
 pub async fn config_objects(node: &Node, pod: &Pod) -> Result<ConfigObjects, String> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let (maps, secrets) = volumes::referenced_objects(pod);
+    let (maps, secrets) = volume_files::referenced_objects(pod);
     let mut objects = ConfigObjects::default();
     for name in maps {
         let api = Api::namespaced(node.client.clone(), namespace);

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{
-        Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP, Pod,
-        PodCondition, PodIP, PodStatus, ResourceRequirements, VolumeMountStatus,
+        Container, ContainerState, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
+        Pod, PodCondition, PodIP, PodStatus, ResourceRequirements, VolumeMountStatus,
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
@@ -118,8 +118,10 @@ pub struct PodView<'a> {
 
 /// A pod's phase.
 fn phase(view: &PodView<'_>) -> &'static str {
-    let failed_init =
-        view.inits.iter().any(|c| c.kind == ContainerKind::Init && c.exit_code().is_some_and(|code| code != 0));
+    let failed_init = view
+        .inits
+        .iter()
+        .any(|c| c.kind == ContainerKind::Init && c.exit_code().is_some_and(|code| code != 0));
     if view.finished {
         let failed = view.verdict.is_some()
             || failed_init
@@ -134,7 +136,8 @@ fn phase(view: &PodView<'_>) -> &'static str {
         }
     }
     // A container that waits for its next attempt has run before.
-    let waiting = view.mains.iter().any(|container| container.state.waiting.is_some() && container.last.is_none());
+    let waiting =
+        view.mains.iter().any(|container| container.state.waiting.is_some() && container.last.is_none());
     if waiting { "Pending" } else { "Running" }
 }
 
@@ -150,7 +153,10 @@ fn coming_phase(view: &PodView<'_>) -> Option<&'static str> {
     }
     let policy = restart_policy(view.pod);
     if policy == "Never"
-        && view.inits.iter().any(|c| c.kind == ContainerKind::Init && c.exit_code().is_some_and(|code| code != 0))
+        && view
+            .inits
+            .iter()
+            .any(|c| c.kind == ContainerKind::Init && c.exit_code().is_some_and(|code| code != 0))
     {
         return Some("Failed");
     }
@@ -291,7 +297,11 @@ fn container_status(pod: &Pod, view: &ContainerView) -> ContainerStatus {
     let last_state = view.last.clone().map(terminated).unwrap_or_default();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| {
-        spec.init_containers.iter().flatten().chain(&spec.containers).find(|container| container.name == view.name)
+        spec.init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers)
+            .find(|container| container.name == view.name)
     });
     let mounts: Vec<VolumeMountStatus> = container
         .iter()
@@ -314,9 +324,11 @@ fn container_status(pod: &Pod, view: &ContainerView) -> ContainerStatus {
         image_id: view.image_id.clone(),
         container_id: view.container_id.clone(),
         started: Some(view.started),
-        resources: view.container_id.as_ref().and(container).map(|container| {
-            container.resources.clone().unwrap_or_else(ResourceRequirements::default)
-        }),
+        resources: view
+            .container_id
+            .as_ref()
+            .and(container)
+            .map(|container| container.resources.clone().unwrap_or_else(ResourceRequirements::default)),
         volume_mounts: (!mounts.is_empty()).then_some(mounts),
         ..ContainerStatus::default()
     }
@@ -349,4 +361,197 @@ pub fn qos_class(pod: &Pod) -> &'static str {
 /// Kubernetes' `Time` has whole seconds.
 pub fn whole_seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ContainerStateRunning;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(policy: &str) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "n", "generation": 1},
+            "spec": {"restartPolicy": policy, "containers": [{"name": "a"}, {"name": "b"}]},
+        }))
+        .unwrap()
+    }
+
+    fn container(name: &str, kind: ContainerKind, state: &str) -> ContainerView {
+        let spec = Container { name: name.to_owned(), ..Container::default() };
+        let mut view = ContainerView::waiting(&spec, kind, "ContainerCreating");
+        let end = |code: &str| ContainerStateTerminated {
+            exit_code: code.parse().unwrap(),
+            ..ContainerStateTerminated::default()
+        };
+        match state.split_once(':') {
+            None if state == "waiting" => {}
+            None => {
+                view.state =
+                    ContainerState { running: Some(ContainerStateRunning::default()), ..Default::default() };
+                view.started = true;
+                view.ready = kind != ContainerKind::Init;
+            }
+            Some(("ended", code)) => view.state = terminated(end(code)),
+            Some((_, code)) => view.last = Some(end(code)),
+        }
+        view
+    }
+
+    struct Case<'a> {
+        policy: &'a str,
+        inits: &'a [(ContainerKind, &'a str)],
+        mains: [&'a str; 2],
+        finished: bool,
+    }
+
+    fn status_of(case: &Case<'_>) -> PodStatus {
+        let pod = pod(case.policy);
+        let inits: Vec<ContainerView> =
+            case.inits.iter().map(|(kind, state)| container("i", *kind, state)).collect();
+        let mains = [
+            container("a", ContainerKind::Main, case.mains[0]),
+            container("b", ContainerKind::Main, case.mains[1]),
+        ];
+        let view = PodView {
+            pod: &pod,
+            inits: inits.iter().collect(),
+            mains: mains.iter().collect(),
+            sandbox_ready: !case.finished,
+            pod_ip: None,
+            host_ip: Ipv4Addr::LOCALHOST,
+            start_time: Timestamp::UNIX_EPOCH,
+            finished: case.finished,
+            verdict: None,
+        };
+        compute(&view, None, Timestamp::UNIX_EPOCH)
+    }
+
+    fn condition(status: &PodStatus, name: &str) -> String {
+        let all = status.conditions.as_ref().unwrap();
+        let found = all.iter().find(|condition| condition.type_ == name).unwrap();
+        format!("{} {}", found.status, found.reason.clone().unwrap_or_default()).trim_end().to_owned()
+    }
+
+    #[test]
+    fn phase_and_readiness_follow_the_containers() {
+        use ContainerKind::{Init, Sidecar};
+        let rows: [(&str, &[(ContainerKind, &str)], [&str; 2], bool, &str, &str, &str); 14] = [
+            ("Always", &[], ["waiting", "waiting"], false, "Pending", "True", "False ContainersNotReady"),
+            ("Always", &[], ["running", "waiting"], false, "Pending", "True", "False ContainersNotReady"),
+            ("Always", &[], ["running", "running"], false, "Running", "True", "True"),
+            ("Always", &[], ["running", "ended:1"], false, "Running", "True", "False ContainersNotReady"),
+            ("Always", &[], ["running", "crashed:1"], false, "Running", "True", "False ContainersNotReady"),
+            ("Always", &[], ["ended:0", "ended:0"], false, "Running", "True", "False ContainersNotReady"),
+            ("OnFailure", &[], ["ended:0", "ended:1"], false, "Running", "True", "False ContainersNotReady"),
+            (
+                "OnFailure",
+                &[],
+                ["ended:0", "ended:0"],
+                true,
+                "Succeeded",
+                "True PodCompleted",
+                "False PodCompleted",
+            ),
+            ("Never", &[], ["ended:0", "ended:3"], true, "Failed", "True", "False PodFailed"),
+            ("Never", &[], ["ended:0", "running"], false, "Running", "True", "False ContainersNotReady"),
+            (
+                "Always",
+                &[(Init, "running")],
+                ["waiting", "waiting"],
+                false,
+                "Pending",
+                "False ContainersNotInitialized",
+                "False ContainersNotReady",
+            ),
+            (
+                "Never",
+                &[(Init, "ended:4")],
+                ["waiting", "waiting"],
+                true,
+                "Failed",
+                "False ContainersNotInitialized",
+                "False PodFailed",
+            ),
+            (
+                "Never",
+                &[(Sidecar, "running")],
+                ["ended:0", "ended:0"],
+                false,
+                "Running",
+                "True",
+                "False ContainersNotReady",
+            ),
+            ("Always", &[(Sidecar, "running")], ["running", "running"], false, "Running", "True", "True"),
+        ];
+        for (policy, inits, mains, finished, phase, initialized, ready) in rows {
+            let status = status_of(&Case { policy, inits, mains, finished });
+            let got = (
+                status.phase.as_deref().unwrap(),
+                condition(&status, "Initialized"),
+                condition(&status, "Ready"),
+            );
+            assert_eq!(
+                got,
+                (phase, initialized.to_owned(), ready.to_owned()),
+                "{policy} {inits:?} {mains:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn transition_times_change_with_the_status_and_foreign_conditions_stay() {
+        let pod = pod("Always");
+        let mains = [container("a", ContainerKind::Main, "running")];
+        let view = PodView {
+            pod: &pod,
+            inits: Vec::new(),
+            mains: mains.iter().collect(),
+            sandbox_ready: true,
+            pod_ip: Some(Ipv4Addr::LOCALHOST),
+            host_ip: Ipv4Addr::LOCALHOST,
+            start_time: Timestamp::UNIX_EPOCH,
+            finished: false,
+            verdict: None,
+        };
+        let previous: PodStatus = serde_json::from_value(json!({"conditions": [
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "DisruptionTarget", "status": "True"},
+        ]}))
+        .unwrap();
+        let now = "2026-01-02T00:00:00.5Z".parse().unwrap();
+        let status = compute(&view, Some(&previous), now);
+        let rows: Vec<(String, Option<String>)> = status
+            .conditions
+            .unwrap()
+            .into_iter()
+            .map(|c| (c.type_, c.last_transition_time.map(|time| time.0.to_string())))
+            .collect();
+        let (old, new) = (Some("2026-01-01T00:00:00Z".to_owned()), Some("2026-01-02T00:00:00Z".to_owned()));
+        let expected = [
+            ("PodReadyToStartContainers".to_owned(), new.clone()),
+            ("Initialized".to_owned(), old),
+            ("Ready".to_owned(), new.clone()),
+            ("ContainersReady".to_owned(), new.clone()),
+            ("PodScheduled".to_owned(), new),
+            ("DisruptionTarget".to_owned(), None),
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn quality_of_service_follows_requests_and_limits() {
+        let class = |a: serde_json::Value, b: serde_json::Value| {
+            let pod = json!({"spec": {"containers": [{"name": "a", "resources": a}, {"name": "b", "resources": b}]}});
+            qos_class(&serde_json::from_value(pod).unwrap())
+        };
+        let full = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
+        assert_eq!(class(json!({}), json!({})), "BestEffort");
+        assert_eq!(class(full.clone(), full.clone()), "Guaranteed");
+        assert_eq!(class(full.clone(), json!({})), "Burstable");
+        let less = json!({"requests": {"cpu": "500m"}, "limits": {"cpu": "1", "memory": "1Gi"}});
+        assert_eq!(class(full, less), "Burstable");
+    }
 }

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Node, quantity, volumes};
+use super::{Node, quantity, volume_files};
 
 /// Annotation that marks volumes made here.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
@@ -25,7 +25,7 @@ const PROVISIONER: &str = "sre-harness/directory";
 pub async fn claim_paths(node: &Node, pod: &Pod) -> Result<HashMap<String, PathBuf>, String> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut paths = HashMap::new();
-    for name in volumes::referenced_claims(pod) {
+    for name in volume_files::referenced_claims(pod) {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(node.client.clone(), namespace);
         let failed = |error: kube::Error| format!("persistentvolumeclaim \"{name}\": {error}");
         let claim = api
@@ -94,7 +94,8 @@ async fn available(
     let list = volumes.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
     Ok(list.items.into_iter().find(|volume| {
         let Some(have) = &volume.spec else { return false };
-        let size = have.capacity.as_ref().and_then(|capacity| capacity.get("storage")).and_then(quantity::milli);
+        let size =
+            have.capacity.as_ref().and_then(|capacity| capacity.get("storage")).and_then(quantity::milli);
         let reserved = match &have.claim_ref {
             None => true,
             Some(reference) => {
@@ -178,7 +179,9 @@ async fn write_binding(
     let parameters = PatchParams::default();
     let reference = json!({"spec": {"claimRef": claim_reference(claim)}});
     volumes.patch(volume_name, &parameters, &Patch::Merge(reference)).await?;
-    volumes.patch_status(volume_name, &parameters, &Patch::Merge(json!({"status": {"phase": "Bound"}}))).await?;
+    volumes
+        .patch_status(volume_name, &parameters, &Patch::Merge(json!({"status": {"phase": "Bound"}})))
+        .await?;
     let binding = json!({
         "metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
         "spec": {"volumeName": volume_name},
@@ -199,7 +202,8 @@ async fn release(node: &Node, claim: &PersistentVolumeClaim) {
     let volumes: Api<PersistentVolume> = Api::all(node.client.clone());
     let Some(name) = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()) else { return };
     let Ok(Some(volume)) = volumes.get_opt(name).await else { return };
-    let made_here = volume.metadata.annotations.iter().flatten().any(|(k, v)| k == PROVISIONED_BY && v == PROVISIONER);
+    let made_here =
+        volume.metadata.annotations.iter().flatten().any(|(k, v)| k == PROVISIONED_BY && v == PROVISIONER);
     let spec = volume.spec.unwrap_or_default();
     let delete = spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete");
     let result = if made_here && delete {

@@ -7,23 +7,20 @@
 //! is new after a restart.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Component, Path, PathBuf},
 };
 
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, DownwardAPIVolumeFile, KeyToPath, Pod, Secret, Volume, VolumeMount,
-};
+use k8s_openapi::api::core::v1::{Container, Pod, Volume, VolumeMount};
 
 use super::{
-    env::{self, ConfigError, ConfigObjects, DownwardContext},
+    env::{ConfigError, ConfigObjects, DownwardContext},
     rewrite::{Mount, Rewriter},
+    volume_files::{Files, files},
 };
 
-/// Kubernetes' default mode of files in volumes.
-const DEFAULT_MODE: i32 = 0o644;
 /// Others may pass through, not look around.
 const DIRECTORY_MODE: u32 = 0o711;
 
@@ -79,186 +76,6 @@ pub struct Identity {
     pub uid: Option<u32>,
     /// Group id.
     pub gid: Option<u32>,
-}
-
-/// One file of a configuration volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeFile {
-    /// Content before rewriting.
-    pub content: Vec<u8>,
-    /// Permission bits.
-    pub mode: u32,
-}
-
-/// Files of a configuration volume by relative path.
-pub type Files = BTreeMap<String, VolumeFile>;
-
-/// Names of the ConfigMaps and Secrets that a pod's volumes and environments refer to.
-pub fn referenced_objects(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (mut maps, mut secrets) = (BTreeSet::new(), BTreeSet::new());
-    let Some(spec) = &pod.spec else { return (maps, secrets) };
-    for container in spec.init_containers.iter().flatten().chain(&spec.containers) {
-        for source in container.env_from.iter().flatten() {
-            maps.extend(source.config_map_ref.iter().map(|r| r.name.clone()));
-            secrets.extend(source.secret_ref.iter().map(|r| r.name.clone()));
-        }
-        for source in container.env.iter().flatten().filter_map(|variable| variable.value_from.as_ref()) {
-            maps.extend(source.config_map_key_ref.iter().map(|r| r.name.clone()));
-            secrets.extend(source.secret_key_ref.iter().map(|r| r.name.clone()));
-        }
-    }
-    for volume in spec.volumes.iter().flatten() {
-        maps.extend(volume.config_map.iter().map(|source| source.name.clone()));
-        secrets.extend(volume.secret.iter().filter_map(|source| source.secret_name.clone()));
-        for source in volume.projected.iter().flat_map(|p| p.sources.iter().flatten()) {
-            maps.extend(source.config_map.iter().map(|source| source.name.clone()));
-            secrets.extend(source.secret.iter().map(|source| source.name.clone()));
-        }
-    }
-    (maps, secrets)
-}
-
-/// Names of the claims that a pod mounts.
-pub fn referenced_claims(pod: &Pod) -> BTreeSet<String> {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref()).map(|claim| claim.claim_name.clone()).collect()
-}
-
-/// The files of a ConfigMap, Secret, downward API or projected volume; `None` for other kinds of volume.
-pub fn files(
-    pod: &Pod,
-    container: &Container,
-    volume: &Volume,
-    objects: &ConfigObjects,
-    context: &DownwardContext,
-) -> Result<Option<Files>, ConfigError> {
-    if let Some(source) = &volume.config_map {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        let files = match objects.config_map(&source.name) {
-            Ok(map) => config_map_files(map, source.items.as_deref(), mode, source.optional == Some(true))?,
-            Err(_) if source.optional == Some(true) => Files::new(),
-            Err(error) => return Err(error),
-        };
-        return Ok(Some(files));
-    }
-    if let Some(source) = &volume.secret {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        let name = source.secret_name.as_deref().unwrap_or_default();
-        let files = match objects.secret(name) {
-            Ok(secret) => secret_files(secret, source.items.as_deref(), mode, source.optional == Some(true))?,
-            Err(_) if source.optional == Some(true) => Files::new(),
-            Err(error) => return Err(error),
-        };
-        return Ok(Some(files));
-    }
-    if let Some(source) = &volume.downward_api {
-        let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        return downward_files(pod, container, source.items.as_deref().unwrap_or_default(), mode, context).map(Some);
-    }
-    let Some(projected) = &volume.projected else { return Ok(None) };
-    let mode = projected.default_mode.unwrap_or(DEFAULT_MODE);
-    let mut all = Files::new();
-    for source in projected.sources.iter().flatten() {
-        if let Some(source) = &source.config_map {
-            let optional = source.optional == Some(true);
-            match objects.config_map(&source.name) {
-                Ok(map) => all.extend(config_map_files(map, source.items.as_deref(), mode, optional)?),
-                Err(_) if optional => {}
-                Err(error) => return Err(error),
-            }
-        } else if let Some(source) = &source.secret {
-            let optional = source.optional == Some(true);
-            match objects.secret(&source.name) {
-                Ok(secret) => all.extend(secret_files(secret, source.items.as_deref(), mode, optional)?),
-                Err(_) if optional => {}
-                Err(error) => return Err(error),
-            }
-        } else if let Some(source) = &source.downward_api {
-            let items = source.items.as_deref().unwrap_or_default();
-            all.extend(downward_files(pod, container, items, mode, context)?);
-        } else if source.service_account_token.is_some() {
-            return Err(ConfigError::Unsupported("a serviceAccountToken volume source".to_owned()));
-        } else {
-            return Err(ConfigError::Unsupported("this projected volume source".to_owned()));
-        }
-    }
-    Ok(Some(all))
-}
-
-fn mode_bits(item: Option<i32>, default: i32) -> u32 {
-    u32::try_from(item.unwrap_or(default)).unwrap_or(0o644) & 0o777
-}
-
-fn pick(
-    items: Option<&[KeyToPath]>,
-    keys: impl Iterator<Item = (String, Vec<u8>)>,
-    mode: i32,
-    optional: bool,
-    what: &str,
-) -> Result<Files, ConfigError> {
-    let all: BTreeMap<String, Vec<u8>> = keys.collect();
-    let Some(items) = items.filter(|items| !items.is_empty()) else {
-        let file = |content| VolumeFile { content, mode: mode_bits(None, mode) };
-        return Ok(all.into_iter().map(|(key, content)| (key, file(content))).collect());
-    };
-    let mut files = Files::new();
-    for item in items {
-        match all.get(&item.key) {
-            Some(content) => {
-                let file = VolumeFile { content: content.clone(), mode: mode_bits(item.mode, mode) };
-                files.insert(item.path.clone(), file);
-            }
-            None if optional => {}
-            None => return Err(ConfigError::Field(format!("{what} references non-existent {what} key: {}", item.key))),
-        }
-    }
-    Ok(files)
-}
-
-fn config_map_files(
-    map: &ConfigMap,
-    items: Option<&[KeyToPath]>,
-    mode: i32,
-    optional: bool,
-) -> Result<Files, ConfigError> {
-    let text = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
-    let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
-    pick(items, text.chain(binary), mode, optional, "configmap")
-}
-
-fn secret_files(
-    secret: &Secret,
-    items: Option<&[KeyToPath]>,
-    mode: i32,
-    optional: bool,
-) -> Result<Files, ConfigError> {
-    let data = secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
-    let mut files = pick(items, data, mode, optional, "secret")?;
-    // In a container only its own users see the file; on the shared machine that takes owner-only permissions.
-    for file in files.values_mut() {
-        file.mode &= 0o700;
-    }
-    Ok(files)
-}
-
-fn downward_files(
-    pod: &Pod,
-    container: &Container,
-    items: &[DownwardAPIVolumeFile],
-    mode: i32,
-    context: &DownwardContext,
-) -> Result<Files, ConfigError> {
-    let mut files = Files::new();
-    for item in items {
-        let content = match (&item.field_ref, &item.resource_field_ref) {
-            (Some(reference), _) => env::field(pod, reference, context)?,
-            (None, Some(reference)) => env::resource(pod, container, reference, context)?,
-            (None, None) => continue,
-        };
-        let file = VolumeFile { content: content.into_bytes(), mode: mode_bits(item.mode, mode) };
-        files.insert(item.path.clone(), file);
-    }
-    Ok(files)
 }
 
 /// Where the volumes of one pod live.
@@ -317,7 +134,9 @@ impl PodDirectory {
             let host_path = sub_path(mount, &base, &expand, volume, identity)?;
             mounts.push(Mount { mount_path: mount.mount_path.clone(), host_path });
         }
-        let covered = |path: &str, mounts: &[Mount]| mounts.iter().any(|mount| mount.mount_path.trim_end_matches('/') == path);
+        let covered = |path: &str, mounts: &[Mount]| {
+            mounts.iter().any(|mount| mount.mount_path.trim_end_matches('/') == path)
+        };
         for (index, path) in image_volumes.iter().map(String::as_str).chain(["/tmp"]).enumerate() {
             if covered(path, &mounts) {
                 continue;
@@ -400,11 +219,14 @@ impl PodDirectory {
         rewriter: &Rewriter,
         identity: Identity,
     ) -> Result<(), VolumeError> {
-        let mounted: BTreeSet<&str> = container.volume_mounts.iter().flatten().map(|m| m.name.as_str()).collect();
+        let mounted: BTreeSet<&str> =
+            container.volume_mounts.iter().flatten().map(|m| m.name.as_str()).collect();
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
         for volume in volumes.filter(|volume| mounted.contains(volume.name.as_str()) && is_rendered(volume)) {
             let config = |source| VolumeError::Config { volume: volume.name.clone(), source };
-            let Some(files) = files(pod, container, volume, objects, context).map_err(config)? else { continue };
+            let Some(files) = files(pod, container, volume, objects, context).map_err(config)? else {
+                continue;
+            };
             write_files(&self.rendered(&container.name, &volume.name), &files, rewriter, identity)?;
         }
         Ok(())
@@ -412,7 +234,10 @@ impl PodDirectory {
 }
 
 fn is_rendered(volume: &Volume) -> bool {
-    volume.config_map.is_some() || volume.secret.is_some() || volume.downward_api.is_some() || volume.projected.is_some()
+    volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some()
 }
 
 fn mount_error(mount: &VolumeMount, message: String) -> VolumeError {
@@ -475,16 +300,24 @@ fn give_tree(path: &Path, identity: Identity) -> Result<(), VolumeError> {
     while let Some(path) = open.pop() {
         std::os::unix::fs::lchown(&path, identity.uid, identity.gid).map_err(VolumeError::io(&path))?;
         if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-            open.extend(fs::read_dir(&path).map_err(VolumeError::io(&path))?.flatten().map(|entry| entry.path()));
+            open.extend(
+                fs::read_dir(&path).map_err(VolumeError::io(&path))?.flatten().map(|entry| entry.path()),
+            );
         }
     }
     Ok(())
 }
 
-fn write_files(directory: &Path, files: &Files, rewriter: &Rewriter, identity: Identity) -> Result<(), VolumeError> {
+fn write_files(
+    directory: &Path,
+    files: &Files,
+    rewriter: &Rewriter,
+    identity: Identity,
+) -> Result<(), VolumeError> {
     make_directory(directory, DIRECTORY_MODE)?;
     for (name, file) in files {
-        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the volume");
             return Err(VolumeError::io(Path::new(name))(source));
         }
@@ -507,7 +340,8 @@ fn write_files(directory: &Path, files: &Files, rewriter: &Rewriter, identity: I
         let mut handle = options.open(&temporary).map_err(VolumeError::io(&temporary))?;
         io::Write::write_all(&mut handle, &content).map_err(VolumeError::io(&temporary))?;
         give(&temporary, identity)?;
-        fs::set_permissions(&temporary, fs::Permissions::from_mode(file.mode)).map_err(VolumeError::io(&temporary))?;
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(file.mode))
+            .map_err(VolumeError::io(&temporary))?;
         fs::rename(&temporary, &path).map_err(VolumeError::io(&path))?;
     }
     remove_stale(directory, directory, files)
@@ -531,12 +365,15 @@ fn remove_stale(root: &Path, directory: &Path, files: &Files) -> Result<(), Volu
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::{collections::BTreeMap, net::Ipv4Addr};
 
     use serde_json::json;
 
     use super::*;
-    use crate::net::Addresses;
+    use crate::{
+        kubelet::volume_files::{referenced_claims, referenced_objects},
+        net::Addresses,
+    };
 
     fn context() -> DownwardContext {
         DownwardContext {
@@ -611,7 +448,8 @@ mod tests {
         let rewriter = Rewriter::new(mounts.clone(), Addresses::claim(11).unwrap());
         directory.render(&pod, container, &objects("2"), &context(), &rewriter, identity).unwrap();
         let read = |path: &str| fs::read_to_string(rewriter.path(path).unwrap()).ok();
-        let mode = |path: &str| fs::metadata(rewriter.path(path).unwrap()).unwrap().permissions().mode() & 0o777;
+        let mode =
+            |path: &str| fs::metadata(rewriter.path(path).unwrap()).unwrap().permissions().mode() & 0o777;
         let data = rewriter.path("/data").unwrap();
         assert!(data.ends_with("volumes/data/a/b") && data.is_dir());
         assert_eq!(read("/etc/app/sub/one.conf").unwrap(), format!("path={}/x", data.display()));
@@ -646,7 +484,10 @@ mod tests {
             directory.mounts(pod, container, &no_claims, &[], Identity::default(), str::to_owned)
         };
         let message = mount(&pod).unwrap_err().to_string();
-        assert_eq!(message, "MountVolume.SetUp failed for volume \"claim\" : persistentvolumeclaim \"c\" not found");
+        assert_eq!(
+            message,
+            "MountVolume.SetUp failed for volume \"claim\" : persistentvolumeclaim \"c\" not found"
+        );
         let container = &mut pod.spec.as_mut().unwrap().containers[0];
         container.volume_mounts.as_mut().unwrap()[3].sub_path = Some("../../x".to_owned());
         let message = mount(&pod).unwrap_err().to_string();
@@ -656,6 +497,9 @@ mod tests {
         let error = directory
             .render(&pod, container, &ConfigObjects::default(), &context(), &rewriter, Identity::default())
             .unwrap_err();
-        assert_eq!(error.to_string(), "MountVolume.SetUp failed for volume \"config\" : configmap \"cm\" not found");
+        assert_eq!(
+            error.to_string(),
+            "MountVolume.SetUp failed for volume \"config\" : configmap \"cm\" not found"
+        );
     }
 }

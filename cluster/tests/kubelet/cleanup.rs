@@ -20,7 +20,8 @@ use super::support::{PATIENCE, TestNode};
 /// Processes whose environment has the variable with this value.
 fn marked(variable: &str, value: &str) -> Vec<i32> {
     let wanted = format!("{variable}={value}");
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let pids =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
@@ -30,7 +31,8 @@ fn marked(variable: &str, value: &str) -> Vec<i32> {
 
 /// Processes whose command line contains the text.
 fn running(text: &str) -> Vec<i32> {
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let pids =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|pid| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains(text)
@@ -128,9 +130,12 @@ async fn daemons_end_with_their_container() {
     let node = TestNode::start().await;
     let seconds = 3_000_000 + u64::from(std::process::id());
     let command = format!("setsid env -i sleep {seconds} & sleep 0.2; exit 0");
-    node.create("p", json!({"restartPolicy": "Never", "containers": [
-        {"name": "main", "image": "busybox", "command": ["sh", "-c", command]},
-    ]}))
+    node.create(
+        "p",
+        json!({"restartPolicy": "Never", "containers": [
+            {"name": "main", "image": "busybox", "command": ["sh", "-c", command]},
+        ]}),
+    )
     .await;
     node.until("p", "phase=Succeeded").await;
     assert_eq!(running(&format!("sleep\0{seconds}")), Vec::<i32>::new());
@@ -141,17 +146,25 @@ async fn daemons_end_with_their_container() {
 async fn a_killed_shim_counts_as_a_killed_container_and_leaves_nothing() {
     let node = TestNode::start().await;
     let pod = node
-        .create("p", json!({"restartPolicy": "Never", "containers": [
-            {"name": "main", "image": "busybox", "command": ["sh", "-c", "sleep 500 & sleep 500"]},
-        ]}))
+        .create(
+            "p",
+            json!({"restartPolicy": "Never", "containers": [
+                {"name": "main", "image": "busybox", "command": ["sh", "-c", "sleep 500 & sleep 500"]},
+            ]}),
+        )
         .await;
     node.until("p", "ready=True").await;
     let uid = pod.uid().unwrap();
-    let shims: Vec<i32> =
-        running("pod-shim\0default/p/main").into_iter().filter(|pid| marked(POD_MARKER, &uid).contains(pid)).collect();
+    let shims: Vec<i32> = running("pod-shim\0default/p/main")
+        .into_iter()
+        .filter(|pid| marked(POD_MARKER, &uid).contains(pid))
+        .collect();
     for pid in shims {
-        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL)
-            .unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
     }
     node.until("p", "main[terminated:Error(137)").await;
     wait_until("the end of its processes", PATIENCE, || marked(POD_MARKER, &uid).is_empty());

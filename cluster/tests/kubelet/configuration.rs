@@ -15,10 +15,13 @@ use super::support::{TestNode, assert_golden};
 async fn a_missing_config_map_holds_the_container_until_it_is_there() {
     let node = TestNode::start().await;
     let env = node
-        .create("env", json!({"terminationGracePeriodSeconds": 1, "containers": [{
-            "name": "main", "image": "busybox", "command": ["sh", "-c", "echo A=$A; sleep 100"],
-            "envFrom": [{"configMapRef": {"name": "absent"}}],
-        }]}))
+        .create(
+            "env",
+            json!({"terminationGracePeriodSeconds": 1, "containers": [{
+                "name": "main", "image": "busybox", "command": ["sh", "-c", "echo A=$A; sleep 100"],
+                "envFrom": [{"configMapRef": {"name": "absent"}}],
+            }]}),
+        )
         .await;
     node.until("env", "waiting:CreateContainerConfigError").await;
     node.event("env", "Failed", "Error: configmap \"absent\" not found").await;
@@ -32,7 +35,11 @@ async fn a_missing_config_map_holds_the_container_until_it_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_program_counts_as_a_crash() {
     let node = TestNode::start().await;
-    node.create("nocmd", json!({"containers": [{"name": "main", "image": "busybox", "command": ["/bin/absent"]}]})).await;
+    node.create(
+        "nocmd",
+        json!({"containers": [{"name": "main", "image": "busybox", "command": ["/bin/absent"]}]}),
+    )
+    .await;
     node.until("nocmd", "waiting:CrashLoopBackOff last=terminated:StartError(128) ready=False rc=2").await;
     assert_golden("missing-program", &node.states("nocmd"));
     node.event("nocmd", "Failed", "exec: \"/bin/absent\": stat /bin/absent: no such file or directory").await;
@@ -67,7 +74,8 @@ async fn the_container_sees_its_configuration_and_updates_of_it() {
     let claim = json!({"metadata": {"name": "c"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
     }});
-    let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> = Api::default_namespaced(node.client.clone());
+    let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> =
+        Api::default_namespaced(node.client.clone());
     claims.create(&Default::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
     node.until("p", "ready=True").await;
     let log = node.log(&pod, "main", 0, "http://127").await;
@@ -108,14 +116,16 @@ async fn another_user_is_become_or_warned_about() {
         .await;
     node.until("p", "ready=True").await;
     let log = node.log(&pod, "main", 0, "uid=").await;
-    let file = node.directory.path().join("pods").join(pod.metadata.uid.as_ref().unwrap()).join("volumes/data");
+    let file =
+        node.directory.path().join("pods").join(pod.metadata.uid.as_ref().unwrap()).join("volumes/data");
     let own = fs::metadata("/proc/self").unwrap().uid();
     if own == 0 {
         assert_eq!(log, "uid=65534 text");
         assert_eq!(fs::metadata(file).unwrap().uid(), 65534);
     } else {
         assert_eq!(log, format!("uid={own} text"));
-        node.event("p", "UnsupportedField", "securityContext.runAsUser 65534 of container main is ignored").await;
+        node.event("p", "UnsupportedField", "securityContext.runAsUser 65534 of container main is ignored")
+            .await;
     }
     node.stop().await;
 }
@@ -137,13 +147,21 @@ async fn a_port_held_by_a_wildcard_listener_is_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unschedulable_pod_says_why_and_is_bound_when_the_node_fits() {
     let node = TestNode::start().await;
-    node.create("p", json!({
-        "nodeSelector": {"disk": "ssd"},
-        "containers": [{"name": "main", "image": "busybox", "command": ["sleep", "100"]}],
-    }))
+    node.create(
+        "p",
+        json!({
+            "nodeSelector": {"disk": "ssd"},
+            "containers": [{"name": "main", "image": "busybox", "command": ["sleep", "100"]}],
+        }),
+    )
     .await;
     node.until("p", "PodScheduled-(Unschedulable)").await;
-    node.event("p", "FailedScheduling", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.").await;
+    node.event(
+        "p",
+        "FailedScheduling",
+        "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+    )
+    .await;
     let nodes: Api<k8s_openapi::api::core::v1::Node> = Api::all(node.client.clone());
     let patch = json!({"metadata": {"labels": {"disk": "ssd"}}});
     nodes.patch("node-1", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();

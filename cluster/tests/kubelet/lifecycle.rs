@@ -10,12 +10,18 @@ use super::support::{TestNode, assert_golden};
 async fn a_crash_loop_backs_off() {
     let node = TestNode::start().await;
     let command = ["sh", "-c", "echo boom; sleep 1; exit 1"];
-    let pod = node.create("web", json!({"containers": [{"name": "main", "image": "busybox", "command": command}]})).await;
+    let pod = node
+        .create("web", json!({"containers": [{"name": "main", "image": "busybox", "command": command}]}))
+        .await;
     node.until("web", "main[running last=terminated:Error(1) ready=True rc=2").await;
     assert_golden("crash-loop", &node.states("web"));
-    let message = format!("Back-off restarting failed container main in pod web_default({})", pod.metadata.uid.as_ref().unwrap());
+    let message = format!(
+        "Back-off restarting failed container main in pod web_default({})",
+        pod.metadata.uid.as_ref().unwrap()
+    );
     let events = node.events("web").await;
-    let counts: Vec<(&str, i32)> = events.iter().map(|(reason, _, count)| (reason.as_str(), *count)).collect();
+    let counts: Vec<(&str, i32)> =
+        events.iter().map(|(reason, _, count)| (reason.as_str(), *count)).collect();
     assert_eq!(counts, [("Scheduled", 1), ("Pulled", 3), ("Created", 3), ("Started", 3), ("BackOff", 1)]);
     assert_eq!(events[4].1, message);
     assert_eq!(node.log(&pod, "main", 1, "boom").await, "boom");
@@ -69,10 +75,13 @@ async fn a_failed_liveness_probe_restarts_the_container() {
 async fn a_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
     let node = TestNode::start().await;
     let command = ["sh", "-c", "trap '' TERM; sleep 600 & while :; do sleep 1; done"];
-    node.create("web", json!({
-        "terminationGracePeriodSeconds": 2,
-        "containers": [{"name": "main", "image": "busybox", "command": command}],
-    }))
+    node.create(
+        "web",
+        json!({
+            "terminationGracePeriodSeconds": 2,
+            "containers": [{"name": "main", "image": "busybox", "command": command}],
+        }),
+    )
     .await;
     node.until("web", "ready=True").await;
     let begun = std::time::Instant::now();
@@ -98,11 +107,14 @@ async fn init_containers_run_before_and_sidecars_beside() {
         "containers": [{"name": "main", "image": "busybox", "command": ["sh", "-c", "sleep 1; echo main done"]}],
     }))
     .await;
-    node.create("q", json!({
-        "restartPolicy": "Never",
-        "initContainers": [{"name": "init1", "image": "busybox", "command": ["sh", "-c", "exit 4"]}],
-        "containers": [{"name": "main", "image": "busybox", "command": ["true"]}],
-    }))
+    node.create(
+        "q",
+        json!({
+            "restartPolicy": "Never",
+            "initContainers": [{"name": "init1", "image": "busybox", "command": ["sh", "-c", "exit 4"]}],
+            "containers": [{"name": "main", "image": "busybox", "command": ["true"]}],
+        }),
+    )
     .await;
     node.until("q", "phase=Failed").await;
     assert_golden("init-failure", &node.states("q"));
@@ -115,10 +127,13 @@ async fn init_containers_run_before_and_sidecars_beside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_image_is_tried_again_with_back_off() {
     let node = TestNode::start().await;
-    node.create("web", json!({
-        "terminationGracePeriodSeconds": 2,
-        "containers": [{"name": "main", "image": "localhost/nope:9"}],
-    }))
+    node.create(
+        "web",
+        json!({
+            "terminationGracePeriodSeconds": 2,
+            "containers": [{"name": "main", "image": "localhost/nope:9"}],
+        }),
+    )
     .await;
     node.until("web", "waiting:ImagePullBackOff").await;
     node.until_count("web", "waiting:ErrImagePull", 2).await;
@@ -126,9 +141,15 @@ async fn a_missing_image_is_tried_again_with_back_off() {
     node.until("web", "DELETED").await;
     assert_golden("bad-image", &node.states("web"));
     let events = node.events("web").await;
-    let reasons: Vec<(&str, &str)> = events.iter().map(|(reason, message, _)| (reason.as_str(), message.as_str())).collect();
+    let reasons: Vec<(&str, &str)> =
+        events.iter().map(|(reason, message, _)| (reason.as_str(), message.as_str())).collect();
     assert_eq!(reasons[1], ("Pulling", "Pulling image \"localhost/nope:9\""));
-    assert!(reasons[2].1.starts_with("Failed to pull image \"localhost/nope:9\": image \"localhost/nope:9\" is not in"), "{reasons:?}");
+    assert!(
+        reasons[2]
+            .1
+            .starts_with("Failed to pull image \"localhost/nope:9\": image \"localhost/nope:9\" is not in"),
+        "{reasons:?}"
+    );
     assert_eq!(reasons[3], ("Failed", "Error: ErrImagePull"));
     assert_eq!(reasons[4], ("BackOff", "Back-off pulling image \"localhost/nope:9\""));
     assert_eq!(reasons[5], ("Failed", "Error: ImagePullBackOff"));
@@ -138,11 +159,13 @@ async fn a_missing_image_is_tried_again_with_back_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hooks_run_and_exit_codes_are_faithful() {
     let node = TestNode::start().await;
-    let policy = |command: &str| json!({
-        "restartPolicy": "Never", "terminationGracePeriodSeconds": 20,
-        "containers": [{"name": "main", "image": "busybox", "command": ["sh", "-c", command],
-            "terminationMessagePolicy": "FallbackToLogsOnError"}],
-    });
+    let policy = |command: &str| {
+        json!({
+            "restartPolicy": "Never", "terminationGracePeriodSeconds": 20,
+            "containers": [{"name": "main", "image": "busybox", "command": ["sh", "-c", command],
+                "terminationMessagePolicy": "FallbackToLogsOnError"}],
+        })
+    };
     // Kubernetes makes one dollar sign of two.
     node.create("term", policy("kill -TERM $$$$; sleep 9")).await;
     node.create("kill", policy("kill -KILL $$$$; sleep 9")).await;
@@ -162,14 +185,17 @@ async fn hooks_run_and_exit_codes_are_faithful() {
     assert!(seven.status.is_some());
 
     let hooks = node
-        .create("hooks", json!({"terminationGracePeriodSeconds": 20, "containers": [{
-            "name": "main", "image": "busybox",
-            "command": ["sh", "-c", "trap 'echo got TERM; exit 0' TERM; while :; do sleep 0.1; done"],
-            "lifecycle": {
-                "postStart": {"exec": {"command": ["sh", "-c", "echo post > /tmp/post"]}},
-                "preStop": {"exec": {"command": ["sh", "-c", "echo pre > /tmp/pre; sleep 0.3"]}},
-            },
-        }]}))
+        .create(
+            "hooks",
+            json!({"terminationGracePeriodSeconds": 20, "containers": [{
+                "name": "main", "image": "busybox",
+                "command": ["sh", "-c", "trap 'echo got TERM; exit 0' TERM; while :; do sleep 0.1; done"],
+                "lifecycle": {
+                    "postStart": {"exec": {"command": ["sh", "-c", "echo post > /tmp/post"]}},
+                    "preStop": {"exec": {"command": ["sh", "-c", "echo pre > /tmp/pre; sleep 0.3"]}},
+                },
+            }]}),
+        )
         .await;
     node.until("hooks", "ready=True").await;
     let tmp = node.tmp(&hooks, "main");

@@ -154,12 +154,17 @@ impl TestNode {
     /// Waits until a log of the container contains the text; returns the log without times.
     pub async fn log(&self, pod: &Pod, container: &str, attempt: u32, text: &str) -> String {
         let name = format!("default_{}_{}", pod.name_any(), pod.uid().unwrap());
-        let path = self.directory.path().join("logs").join(name).join(container).join(format!("{attempt}.log"));
+        let path =
+            self.directory.path().join("logs").join(name).join(container).join(format!("{attempt}.log"));
         let deadline = Instant::now() + PATIENCE;
         loop {
             let log = std::fs::read_to_string(&path).unwrap_or_default();
             if log.contains(text) {
-                return log.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).collect::<Vec<_>>().join("\n");
+                return log
+                    .lines()
+                    .filter_map(|line| line.splitn(4, ' ').nth(3))
+                    .collect::<Vec<_>>()
+                    .join("\n");
             }
             assert!(Instant::now() < deadline, "{} has no {text:?}: {log}", path.display());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -168,7 +173,13 @@ impl TestNode {
 
     /// The directory that is `/tmp` in a container.
     pub fn tmp(&self, pod: &Pod, container: &str) -> PathBuf {
-        self.directory.path().join("pods").join(pod.uid().unwrap()).join("containers").join(container).join("tmp")
+        self.directory
+            .path()
+            .join("pods")
+            .join(pod.uid().unwrap())
+            .join("containers")
+            .join(container)
+            .join("tmp")
     }
 }
 
@@ -221,11 +232,16 @@ fn describe(pod: &Pod) -> String {
             format!("{name}{sign}{reason}")
         })
         .collect();
-    let containers = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let containers =
+        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let containers: Vec<String> = containers.map(container).collect();
     let phase = status.phase.unwrap_or_default();
     let node = if node { "True" } else { "False" };
-    let line = format!("{deleting}phase={phase} node={node} conds={} {}", conditions.join(","), containers.join(" "));
+    let line = format!(
+        "{deleting}phase={phase} node={node} conds={} {}",
+        conditions.join(","),
+        containers.join(" ")
+    );
     line.trim_end().to_owned()
 }
 
@@ -238,7 +254,11 @@ fn container(status: &ContainerStatus) -> String {
         _ => "?".to_owned(),
     };
     if let Some(end) = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()) {
-        text.push_str(&format!(" last=terminated:{}({})", end.reason.clone().unwrap_or_default(), end.exit_code));
+        text.push_str(&format!(
+            " last=terminated:{}({})",
+            end.reason.clone().unwrap_or_default(),
+            end.exit_code
+        ));
     }
     let python = |value: bool| if value { "True" } else { "False" };
     let (ready, started) = (python(status.ready), python(status.started == Some(true)));
@@ -251,5 +271,12 @@ pub fn assert_golden(name: &str, states: &[String]) {
     let golden = std::fs::read_to_string(&path).unwrap();
     let golden: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
     let states: Vec<&str> = states.iter().map(String::as_str).collect();
-    assert_eq!(states, golden, "{}:\nours:\n{}\nrecorded:\n{}", path.display(), states.join("\n"), golden.join("\n"));
+    assert_eq!(
+        states,
+        golden,
+        "{}:\nours:\n{}\nrecorded:\n{}",
+        path.display(),
+        states.join("\n"),
+        golden.join("\n")
+    );
 }
