@@ -8,8 +8,8 @@ use k8s_openapi::{
         apps::v1::{Deployment, ReplicaSet},
         coordination::v1::Lease,
         core::v1::{
-            ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
-            ServiceAccount,
+            ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
+            Service, ServiceAccount,
         },
         discovery::v1::EndpointSlice,
     },
@@ -77,14 +77,19 @@ impl Context {
 
     /// Asks the API server, not the cache, whether an owner still exists and is not being deleted. Adopting needs it: an owner
     /// that has just been orphan-deleted must not grab its children back.
-    pub(super) async fn check_still_there<K>(&self, key: &ObjectKey, owner: &ObjectMeta) -> Result<(), ReconcileError>
+    pub(super) async fn check_still_there<K>(
+        &self,
+        key: &ObjectKey,
+        owner: &ObjectMeta,
+    ) -> Result<(), ReconcileError>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &key.namespace);
         let kind = K::kind(&());
         let live = if_found(api.get(&key.name).await).during(|| format!("get {kind} {key}"))?;
-        let same = live.is_some_and(|live| live.uid() == owner.uid && live.meta().deletion_timestamp.is_none());
+        let same =
+            live.is_some_and(|live| live.uid() == owner.uid && live.meta().deletion_timestamp.is_none());
         if same { Ok(()) } else { Err(ReconcileError::Stale("the owner is gone or being deleted")) }
     }
 }
@@ -125,7 +130,13 @@ impl Starter {
     /// Watches whole objects of a kind, for the controllers and the garbage collector.
     fn watch<K>(&mut self, informer: &Informer<K>)
     where
-        K: Resource<DynamicType = (), Scope: Scoped> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = (), Scope: Scoped>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
     {
         let kind = Kind::of::<K>(<K::Scope as Scoped>::NAMESPACED);
         self.graph.add_kind(kind.clone());
@@ -154,8 +165,12 @@ impl Starter {
     }
 
     /// Runs the workers of a queue.
-    fn work<R>(&mut self, name: &'static str, queue: Queue<ObjectKey>, reconcile: fn(Arc<Context>, ObjectKey) -> R)
-    where
+    fn work<R>(
+        &mut self,
+        name: &'static str,
+        queue: Queue<ObjectKey>,
+        reconcile: fn(Arc<Context>, ObjectKey) -> R,
+    ) where
         R: Future<Output = Result<Requeue, ReconcileError>> + Send + 'static,
     {
         let context = Arc::clone(&self.context);

@@ -41,7 +41,11 @@ pub fn connect(context: &Arc<Context>, queue: &Queue<ObjectKey>) {
     context.pods.on_change(move |change| {
         let (Some(gone), None, Some(context)) = (&change.old, &change.new, all.upgrade()) else { return };
         let key = ObjectKey::new("", gone.namespace().unwrap_or_default());
-        if context.namespaces.get(&key).is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some()) {
+        if context
+            .namespaces
+            .get(&key)
+            .is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
+        {
             pods.add(key);
         }
     });
@@ -66,8 +70,9 @@ async fn ensure_account(context: &Context, namespace: &str) -> Result<(), Reconc
     let account = ServiceAccount { metadata, ..ServiceAccount::default() };
     match api.create(&PostParams::default(), &account).await {
         Err(error)
-            if api_status(&error)
-                .is_some_and(|status| status.is_already_exists() || is_terminating(status) || status.is_not_found()) =>
+            if api_status(&error).is_some_and(|status| {
+                status.is_already_exists() || is_terminating(status) || status.is_not_found()
+            }) =>
         {
             Ok(())
         }
@@ -96,7 +101,8 @@ async fn remove(client: &Client, namespace: &Namespace) -> Result<Requeue, Recon
     let api: Api<Namespace> = Api::all(client.clone());
     let mut current = namespace.clone();
     let status = current.status.get_or_insert_default();
-    let conditions = conditions(&name, &remains, status.conditions.as_deref().unwrap_or_default(), Timestamp::now());
+    let conditions =
+        conditions(&name, &remains, status.conditions.as_deref().unwrap_or_default(), Timestamp::now());
     if status.conditions.as_ref() != Some(&conditions) {
         status.conditions = Some(conditions);
         current = api
@@ -128,7 +134,11 @@ async fn empty(client: &Client, namespace: &str) -> Result<Remains, ReconcileErr
             .during(|| format!("delete the pods of {namespace}"))?;
         let left = pods.list(&ListParams::default()).await.during(|| format!("list pods of {namespace}"))?;
         if !left.items.is_empty() {
-            return Ok(Remains { objects: vec![("pods.".into(), left.items.len())], pods: true, ..Remains::default() });
+            return Ok(Remains {
+                objects: vec![("pods.".into(), left.items.len())],
+                pods: true,
+                ..Remains::default()
+            });
         }
     }
     let mut remains = Remains::default();
@@ -168,8 +178,10 @@ async fn empty(client: &Client, namespace: &str) -> Result<Remains, ReconcileErr
 
 /// The namespaced resources that the server can list and delete, pods excepted. Asked each time: cheap, and never out of date.
 async fn deletable(client: &Client) -> Result<Vec<ApiResource>, ReconcileError> {
-    let discovery =
-        Discovery::new(client.clone()).run_aggregated().await.during(|| "discover what the server serves".into())?;
+    let discovery = Discovery::new(client.clone())
+        .run_aggregated()
+        .await
+        .during(|| "discover what the server serves".into())?;
     let mut resources = Vec::new();
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {
@@ -194,23 +206,37 @@ fn conditions(
     now: Timestamp,
 ) -> Vec<NamespaceCondition> {
     let content = if remains.pods {
-        let which = format!("unexpected items still remain in namespace: {namespace} for gvr: /v1, Resource=pods");
-        ("True", "ContentDeletionFailed", format!("Failed to delete all resource types, 1 remaining: {which}"))
+        let which =
+            format!("unexpected items still remain in namespace: {namespace} for gvr: /v1, Resource=pods");
+        (
+            "True",
+            "ContentDeletionFailed",
+            format!("Failed to delete all resource types, 1 remaining: {which}"),
+        )
     } else {
-        ("False", "ContentDeleted", "All content successfully deleted, may be waiting on finalization".to_owned())
+        (
+            "False",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization".to_owned(),
+        )
     };
     let left = if remains.pods || remains.objects.is_empty() {
         ("False", "ContentRemoved", "All content successfully removed".to_owned())
     } else {
-        let each = remains.objects.iter().map(|(kind, count)| format!("{kind} has {count} resource instances"));
+        let each =
+            remains.objects.iter().map(|(kind, count)| format!("{kind} has {count} resource instances"));
         let text = format!("Some resources are remaining: {}", each.collect::<Vec<_>>().join(", "));
         ("True", "SomeResourcesRemain", text)
     };
     let finalizers = if remains.finalizers.is_empty() {
         ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
     } else {
-        let each = remains.finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances"));
-        let text = format!("Some content in the namespace has finalizers remaining: {}", each.collect::<Vec<_>>().join(", "));
+        let each =
+            remains.finalizers.iter().map(|(name, count)| format!("{name} in {count} resource instances"));
+        let text = format!(
+            "Some content in the namespace has finalizers remaining: {}",
+            each.collect::<Vec<_>>().join(", ")
+        );
         ("True", "SomeFinalizersRemain", text)
     };
     let discovered = ("False", "ResourcesDiscovered", "All resources successfully discovered".to_owned());
@@ -251,7 +277,8 @@ mod tests {
             "Failed to delete all resource types, 1 remaining: unexpected items still remain in namespace: demo for gvr: /v1, \
              Resource=pods"
         );
-        let summary: Vec<_> = first.iter().map(|c| (c.status.as_str(), c.reason.as_deref().unwrap())).collect();
+        let summary: Vec<_> =
+            first.iter().map(|c| (c.status.as_str(), c.reason.as_deref().unwrap())).collect();
         let expected = [
             ("False", "ResourcesDiscovered"),
             ("False", "ParsedGroupVersions"),
@@ -262,7 +289,10 @@ mod tests {
         assert_eq!(summary, expected);
         let done = conditions("demo", &Remains::default(), &first, "2026-01-01T00:01:00Z".parse().unwrap());
         assert_eq!((done[2].status.as_str(), done[2].reason.as_deref()), ("False", Some("ContentDeleted")));
-        assert_eq!(done[3].last_transition_time, first[3].last_transition_time, "an unchanged status keeps its time");
+        assert_eq!(
+            done[3].last_transition_time, first[3].last_transition_time,
+            "an unchanged status keeps its time"
+        );
         assert_ne!(done[2].last_transition_time, first[2].last_transition_time);
     }
 
@@ -274,10 +304,15 @@ mod tests {
             pods: false,
         };
         let conditions = conditions("demo", &remains, &[], Timestamp::now());
-        assert_eq!(conditions[3].message.as_deref(), Some("Some resources are remaining: configmaps. has 1 resource instances"));
+        assert_eq!(
+            conditions[3].message.as_deref(),
+            Some("Some resources are remaining: configmaps. has 1 resource instances")
+        );
         assert_eq!(
             conditions[4].message.as_deref(),
-            Some("Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances")
+            Some(
+                "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"
+            )
         );
     }
 }

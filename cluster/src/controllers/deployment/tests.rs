@@ -47,7 +47,11 @@ fn surge_is_rounded_up_and_unavailable_down() {
         (None, None, 4, (1, 1)),
     ];
     for (surge, unavailable, replicas, expected) in table {
-        assert_eq!(fenceposts(surge.as_ref(), unavailable.as_ref(), replicas), expected, "{surge:?} {unavailable:?} {replicas}");
+        assert_eq!(
+            fenceposts(surge.as_ref(), unavailable.as_ref(), replicas),
+            expected,
+            "{surge:?} {unavailable:?} {replicas}"
+        );
     }
 }
 
@@ -169,7 +173,8 @@ fn progressing(reason: &str, updated: &str) -> Value {
 
 #[test]
 fn a_rollout_that_does_not_move_times_out_and_not_before() {
-    let deployment = deployment(json!({ "status": progressing("ReplicaSetUpdated", "2026-01-01T12:00:00Z") }));
+    let deployment =
+        deployment(json!({ "status": progressing("ReplicaSetUpdated", "2026-01-01T12:00:00Z") }));
     let (new, old) = (replica_set("new", 1, 0), replica_set("old", 2, 2));
     let mut unmoved = old.clone();
     unmoved.status.as_mut().unwrap().ready_replicas = None;
@@ -182,7 +187,12 @@ fn a_rollout_that_does_not_move_times_out_and_not_before() {
     assert_eq!(reason("2026-01-01T12:01:00Z"), "ReplicaSetUpdated");
     assert_eq!(reason("2026-01-01T12:01:01Z"), "ProgressDeadlineExceeded");
     let wait = |at: &str| {
-        status::check_deadline_in(&deployment, deployment.status.as_ref().unwrap(), at.parse::<Timestamp>().unwrap()).unwrap()
+        status::check_deadline_in(
+            &deployment,
+            deployment.status.as_ref().unwrap(),
+            at.parse::<Timestamp>().unwrap(),
+        )
+        .unwrap()
     };
     assert_eq!(wait("2026-01-01T12:00:30Z").as_millis(), 30_001);
 }
@@ -195,7 +205,10 @@ fn a_complete_rollout_stays_complete_when_pods_get_unready() {
     let set = replica_set("new", 3, 1);
     let now = "2026-01-01T13:00:00Z".parse().unwrap();
     let status = status::rollout(&deployment, std::slice::from_ref(&set), Some(&set), now);
-    assert_eq!(status::condition(&status, status::PROGRESSING).unwrap().reason.as_deref(), Some("NewReplicaSetAvailable"));
+    assert_eq!(
+        status::condition(&status, status::PROGRESSING).unwrap().reason.as_deref(),
+        Some("NewReplicaSetAvailable")
+    );
     assert_eq!(status::condition(&status, "Available").unwrap().status.as_deref(), Some("False"));
     assert_eq!((status.unavailable_replicas, status.terminating_replicas), (Some(2), Some(1)));
 }
@@ -232,7 +245,8 @@ impl Pods {
 
     fn apply(&mut self, steps: Vec<ScaleTo>) {
         for step in steps {
-            let size = self.old.iter_mut().chain([&mut self.new]).find(|size| size.name == step.name).unwrap();
+            let size =
+                self.old.iter_mut().chain([&mut self.new]).find(|size| size.name == step.name).unwrap();
             size.replicas = step.replicas;
         }
     }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use k8s_openapi::{
     api::{
         core::v1::{
-            ContainerPort, EndpointAddress, EndpointPort as OldPort, EndpointSubset, ObjectReference, Pod, Service, ServicePort,
+            ContainerPort, EndpointAddress, EndpointPort as OldPort, EndpointSubset, ObjectReference, Pod,
+            Service, ServicePort,
         },
         discovery::v1::{Endpoint, EndpointConditions, EndpointPort},
     },
@@ -30,7 +31,8 @@ pub fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
 /// True if the pod's labels match the Service's selector.
 pub fn selects(service: &Service, pod: &Pod) -> bool {
     let labels = pod.labels();
-    selector(service).is_some_and(|selector| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    selector(service)
+        .is_some_and(|selector| selector.iter().all(|(key, value)| labels.get(key) == Some(value)))
 }
 
 fn pod_ip(pod: &Pod) -> Option<&str> {
@@ -91,12 +93,16 @@ fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::String(name)) => name,
     };
     let wanted = port.protocol.as_deref().unwrap_or("TCP");
-    let matches =
-        |candidate: &&ContainerPort| candidate.name.as_ref() == Some(name) && candidate.protocol.as_deref().unwrap_or("TCP") == wanted;
+    let matches = |candidate: &&ContainerPort| {
+        candidate.name.as_ref() == Some(name) && candidate.protocol.as_deref().unwrap_or("TCP") == wanted
+    };
     let spec = pod.spec.as_ref()?;
-    let sidecars = spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
+    let sidecars =
+        spec.init_containers.iter().flatten().filter(|init| init.restart_policy.as_deref() == Some("Always"));
     let mut containers = spec.containers.iter().chain(sidecars);
-    containers.find_map(|container| container.ports.iter().flatten().find(matches)).map(|port| port.container_port)
+    containers
+        .find_map(|container| container.ports.iter().flatten().find(matches))
+        .map(|port| port.container_port)
 }
 
 fn service_ports(service: &Service) -> &[ServicePort] {
@@ -155,24 +161,28 @@ pub fn subsets(service: &Service, pods: &[std::sync::Arc<Pod>]) -> Vec<EndpointS
     let subset = |(ports, (ready, not_ready)): (Ports, _)| EndpointSubset {
         addresses: some(ready),
         not_ready_addresses: some(not_ready),
-        ports: Some(ports.into_iter().filter_map(old_port).collect::<Vec<_>>()).filter(|ports| !ports.is_empty()),
+        ports: Some(ports.into_iter().filter_map(old_port).collect::<Vec<_>>())
+            .filter(|ports| !ports.is_empty()),
     };
     all.into_iter().map(subset).collect()
 }
 
-fn old_port((name, protocol, port, app_protocol): (String, String, Option<i32>, Option<String>)) -> Option<OldPort> {
+fn old_port(
+    (name, protocol, port, app_protocol): (String, String, Option<i32>, Option<String>),
+) -> Option<OldPort> {
     let name = Some(name).filter(|name| !name.is_empty());
     Some(OldPort { name, protocol: Some(protocol), port: port?, app_protocol })
 }
 
 /// Ports as a slice writes them.
 pub fn slice_ports(ports: &Ports) -> Vec<EndpointPort> {
-    let port = |(name, protocol, port, app_protocol): &(String, String, Option<i32>, Option<String>)| EndpointPort {
-        name: Some(name.clone()),
-        protocol: Some(protocol.clone()),
-        port: *port,
-        app_protocol: app_protocol.clone(),
-    };
+    let port =
+        |(name, protocol, port, app_protocol): &(String, String, Option<i32>, Option<String>)| EndpointPort {
+            name: Some(name.clone()),
+            protocol: Some(protocol.clone()),
+            port: *port,
+            app_protocol: app_protocol.clone(),
+        };
     ports.iter().map(port).collect()
 }
 
@@ -222,7 +232,8 @@ mod tests {
             "ports": [{ "name": "http", "port": 80, "targetPort": "http" }, { "name": "raw", "port": 90 }],
         });
         spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        serde_json::from_value(json!({ "metadata": { "name": "web", "namespace": "demo" }, "spec": spec })).unwrap()
+        serde_json::from_value(json!({ "metadata": { "name": "web", "namespace": "demo" }, "spec": spec }))
+            .unwrap()
     }
 
     fn pod(name: &str, ip: &str, port: i32, extra: Value) -> Arc<Pod> {
@@ -241,7 +252,12 @@ mod tests {
         let of = |endpoint: &Endpoint| {
             let conditions = endpoint.conditions.clone().unwrap();
             let is = |condition: Option<bool>| condition.unwrap();
-            (endpoint.addresses[0].clone(), is(conditions.ready), is(conditions.serving), is(conditions.terminating))
+            (
+                endpoint.addresses[0].clone(),
+                is(conditions.ready),
+                is(conditions.serving),
+                is(conditions.terminating),
+            )
         };
         all.values().flatten().map(of).collect()
     }
@@ -256,7 +272,11 @@ mod tests {
 
     #[test]
     fn a_terminating_pod_is_serving_but_not_ready_and_leaves_the_endpoints_object() {
-        let pods = [pod("a", "127.1.1.1", 8080, json!({})), pod("b", "127.1.1.2", 8080, leaving()), pod("c", "127.1.1.3", 8080, not_ready())];
+        let pods = [
+            pod("a", "127.1.1.1", 8080, json!({})),
+            pod("b", "127.1.1.2", 8080, leaving()),
+            pod("c", "127.1.1.3", 8080, not_ready()),
+        ];
         let expected = [
             ("127.1.1.1".to_owned(), true, true, false),
             ("127.1.1.2".to_owned(), false, true, true),
@@ -264,8 +284,13 @@ mod tests {
         ];
         assert_eq!(conditions(&endpoints(&service(json!({})), &pods)), expected);
         let subsets = subsets(&service(json!({})), &pods);
-        let ips = |list: &Option<Vec<EndpointAddress>>| list.iter().flatten().map(|a| a.ip.clone()).collect::<Vec<_>>();
-        assert_eq!((ips(&subsets[0].addresses), ips(&subsets[0].not_ready_addresses)), (vec!["127.1.1.1".into()], vec!["127.1.1.3".into()]));
+        let ips = |list: &Option<Vec<EndpointAddress>>| {
+            list.iter().flatten().map(|a| a.ip.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ips(&subsets[0].addresses), ips(&subsets[0].not_ready_addresses)),
+            (vec!["127.1.1.1".into()], vec!["127.1.1.3".into()])
+        );
     }
 
     #[test]
@@ -289,7 +314,8 @@ mod tests {
     fn a_named_target_port_may_differ_between_pods() {
         let pods = [pod("a", "127.1.1.1", 8080, json!({})), pod("b", "127.1.1.2", 9090, json!({}))];
         let all = endpoints(&service(json!({})), &pods);
-        let numbers: Vec<Vec<Option<i32>>> = all.keys().map(|ports| ports.iter().map(|port| port.2).collect()).collect();
+        let numbers: Vec<Vec<Option<i32>>> =
+            all.keys().map(|ports| ports.iter().map(|port| port.2).collect()).collect();
         assert_eq!(numbers, [[Some(8080), Some(90)], [Some(9090), Some(90)]]);
     }
 

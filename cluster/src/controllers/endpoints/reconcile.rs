@@ -158,12 +158,15 @@ async fn write_slices(
             && labels.get(MANAGED_BY).map(String::as_str) == Some(manager)
             && slice.metadata.deletion_timestamp.is_none()
     };
-    let mut existing: Vec<EndpointSlice> = all.iter().filter(ours).map(|slice| EndpointSlice::clone(slice)).collect();
+    let mut existing: Vec<EndpointSlice> =
+        all.iter().filter(ours).map(|slice| EndpointSlice::clone(slice)).collect();
     existing.sort_by_key(ResourceExt::name_any);
     let mut plan = slices::plan(&existing, wanted);
     let relabelled = existing.iter().filter(|slice| *slice.labels() != labels);
     let untouched: Vec<EndpointSlice> = relabelled
-        .filter(|slice| plan.update.iter().chain(&plan.delete).all(|other| other.metadata.name != slice.metadata.name))
+        .filter(|slice| {
+            plan.update.iter().chain(&plan.delete).all(|other| other.metadata.name != slice.metadata.name)
+        })
         .cloned()
         .collect();
     plan.update.extend(untouched);
@@ -186,8 +189,10 @@ async fn write_slices(
             owner_references: Some(vec![owner.clone()]),
             ..ObjectMeta::default()
         };
-        let created =
-            api.create(&PostParams::default(), &slice).await.during(|| format!("create an EndpointSlice of {key}"))?;
+        let created = api
+            .create(&PostParams::default(), &slice)
+            .await
+            .during(|| format!("create an EndpointSlice of {key}"))?;
         context.slice_debts.created(key, created.name_any());
     }
     for slice in plan.delete {
@@ -226,13 +231,17 @@ async fn write_endpoints(
             other => other.map(|_| ()).during(|| format!("create Endpoints {key}")),
         };
     };
-    if cached.subsets.as_ref().filter(|subsets| !subsets.is_empty()) == subsets.as_ref() && *cached.labels() == labels {
+    if cached.subsets.as_ref().filter(|subsets| !subsets.is_empty()) == subsets.as_ref()
+        && *cached.labels() == labels
+    {
         return Ok(());
     }
     let mut wanted = Endpoints { subsets, ..Endpoints::clone(&cached) };
     wanted.metadata.labels = Some(labels);
     wanted.annotations_mut().insert(TRIGGER_TIME.to_owned(), now());
-    api.replace(&key.name, &PostParams::default(), &wanted).await.during(|| format!("update Endpoints {key}"))?;
+    api.replace(&key.name, &PostParams::default(), &wanted)
+        .await
+        .during(|| format!("update Endpoints {key}"))?;
     Ok(())
 }
 
@@ -244,7 +253,8 @@ async fn delete_endpoints(context: &Context, key: &ObjectKey) -> Result<Requeue,
         return Ok(Requeue::DONE);
     }
     let api: Api<Endpoints> = Api::namespaced(context.client.clone(), &key.namespace);
-    if_found(api.delete(&key.name, &DeleteParams::default()).await).during(|| format!("delete Endpoints {key}"))?;
+    if_found(api.delete(&key.name, &DeleteParams::default()).await)
+        .during(|| format!("delete Endpoints {key}"))?;
     Ok(Requeue::DONE)
 }
 

@@ -77,7 +77,9 @@ pub fn plan(existing: &[EndpointSlice], wanted: ByPorts) -> Plan {
         match free.pop() {
             Some(slice) if slice.endpoints.as_ref().is_none_or(Vec::is_empty) => {}
             Some(slice) => plan.update.push(EndpointSlice { endpoints: None, ports: None, ..slice }),
-            None => plan.create.push(EndpointSlice { address_type: "IPv4".to_owned(), ..EndpointSlice::default() }),
+            None => plan
+                .create
+                .push(EndpointSlice { address_type: "IPv4".to_owned(), ..EndpointSlice::default() }),
         }
     }
     plan.delete = free;
@@ -127,7 +129,11 @@ mod tests {
         let emptied = plan(&[slice("a", 80, 1..3)], ByPorts::new());
         assert_eq!((emptied.create.len(), emptied.update.len(), emptied.delete.len()), (0, 1, 0));
         assert_eq!(emptied.update[0].endpoints, None);
-        assert_eq!(plan(&[emptied.update[0].clone()], ByPorts::new()), Plan::default(), "nothing to do again");
+        assert_eq!(
+            plan(&[emptied.update[0].clone()], ByPorts::new()),
+            Plan::default(),
+            "nothing to do again"
+        );
     }
 
     #[test]

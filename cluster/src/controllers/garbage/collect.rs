@@ -62,7 +62,12 @@ async fn live(client: &Client, uid: &Uid, node: &Node) -> Result<Option<DynamicO
     Ok(found.filter(|object| object.uid().as_deref() == Some(&uid.0)))
 }
 
-async fn classify(client: &Client, graph: &Graph, node: &Node, owner: &OwnerReference) -> Result<Owner, ReconcileError> {
+async fn classify(
+    client: &Client,
+    graph: &Graph,
+    node: &Node,
+    owner: &OwnerReference,
+) -> Result<Owner, ReconcileError> {
     let uid = Uid(owner.uid.clone());
     if graph.node(&uid).is_some_and(|owner| owner.foreground) {
         return Ok(if owner.block_owner_deletion == Some(true) { Owner::Waiting } else { Owner::Solid });
@@ -83,7 +88,12 @@ async fn classify(client: &Client, graph: &Graph, node: &Node, owner: &OwnerRefe
     Ok(if lives { Owner::Solid } else { Owner::Absent })
 }
 
-async fn delete_if_garbage(client: &Client, graph: &Graph, uid: &Uid, node: &Node) -> Result<Requeue, ReconcileError> {
+async fn delete_if_garbage(
+    client: &Client,
+    graph: &Graph,
+    uid: &Uid,
+    node: &Node,
+) -> Result<Requeue, ReconcileError> {
     // The graph may be behind: owners are taken from the object as it is now.
     let Some(object) = live(client, uid, node).await? else { return Ok(Requeue::DONE) };
     if object.metadata.deletion_timestamp.is_some() {
@@ -105,9 +115,11 @@ async fn delete_if_garbage(client: &Client, graph: &Graph, uid: &Uid, node: &Nod
     let api = api(client, &node.kind, &node.namespace);
     let name = &node.name;
     if !solid.is_empty() {
-        let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "ownerReferences": solid } });
-        if_found(api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await)
-            .during(|| format!("remove absent owners of {} {}/{name}", node.kind.resource.kind, node.namespace))?;
+        let patch =
+            json!({ "metadata": { "resourceVersion": object.resource_version(), "ownerReferences": solid } });
+        if_found(api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await).during(
+            || format!("remove absent owners of {} {}/{name}", node.kind.resource.kind, node.namespace),
+        )?;
         return Ok(Requeue::DONE);
     }
     // What has dependents itself takes them along before its own owner goes.
@@ -124,8 +136,9 @@ async fn delete_if_garbage(client: &Client, graph: &Graph, uid: &Uid, node: &Nod
         preconditions: Some(Preconditions { uid: Some(uid.0.clone()), resource_version: None }),
         ..DeleteParams::default()
     };
-    if_found(api.delete(name, &parameters).await.map(|_| ()))
-        .during(|| format!("delete {} {}/{name}, whose owner is gone", node.kind.resource.kind, node.namespace))?;
+    if_found(api.delete(name, &parameters).await.map(|_| ())).during(|| {
+        format!("delete {} {}/{name}, whose owner is gone", node.kind.resource.kind, node.namespace)
+    })?;
     Ok(Requeue::DONE)
 }
 
@@ -154,14 +167,21 @@ async fn wait_for_dependents(
 }
 
 /// Orphan: the dependents lose their reference, then the owner its finalizer.
-async fn orphan_dependents(client: &Client, graph: &Graph, uid: &Uid, node: &Node) -> Result<(), ReconcileError> {
+async fn orphan_dependents(
+    client: &Client,
+    graph: &Graph,
+    uid: &Uid,
+    node: &Node,
+) -> Result<(), ReconcileError> {
     for (dependent, state) in graph.dependents(uid) {
         let Some(object) = live(client, &dependent, &state).await? else { continue };
-        let kept: Vec<_> = object.owner_references().iter().filter(|owner| owner.uid != uid.0).cloned().collect();
+        let kept: Vec<_> =
+            object.owner_references().iter().filter(|owner| owner.uid != uid.0).cloned().collect();
         if kept.len() == object.owner_references().len() {
             continue;
         }
-        let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "ownerReferences": kept } });
+        let patch =
+            json!({ "metadata": { "resourceVersion": object.resource_version(), "ownerReferences": kept } });
         let api = api(client, &state.kind, &state.namespace);
         if_found(api.patch_metadata(&state.name, &PatchParams::default(), &Patch::Merge(patch)).await)
             .during(|| format!("set {} {}/{} free", state.kind.resource.kind, state.namespace, state.name))?;
@@ -170,7 +190,12 @@ async fn orphan_dependents(client: &Client, graph: &Graph, uid: &Uid, node: &Nod
     Ok(())
 }
 
-async fn remove_finalizer(client: &Client, uid: &Uid, node: &Node, finalizer: &str) -> Result<Requeue, ReconcileError> {
+async fn remove_finalizer(
+    client: &Client,
+    uid: &Uid,
+    node: &Node,
+    finalizer: &str,
+) -> Result<Requeue, ReconcileError> {
     let Some(object) = live(client, uid, node).await? else { return Ok(Requeue::DONE) };
     let kept: Vec<_> = object.finalizers().iter().filter(|present| *present != finalizer).cloned().collect();
     let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": kept } });

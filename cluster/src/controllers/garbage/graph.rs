@@ -89,7 +89,11 @@ impl Graph {
         let state = self.lock();
         // The version may differ from ours, the group may not.
         let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
-        state.kinds.iter().find(|kind| kind.resource.kind == owner.kind && kind.resource.group == group).cloned()
+        state
+            .kinds
+            .iter()
+            .find(|kind| kind.resource.kind == owner.kind && kind.resource.group == group)
+            .cloned()
     }
 
     /// Takes in an object; returns which objects have to be looked at.
@@ -189,8 +193,10 @@ mod tests {
     use super::*;
 
     fn meta(uid: &str, owners: &[&str], deletion: Option<&str>) -> ObjectMeta {
-        let owners: Vec<_> =
-            owners.iter().map(|uid| json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": uid, "uid": uid })).collect();
+        let owners: Vec<_> = owners
+            .iter()
+            .map(|uid| json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": uid, "uid": uid }))
+            .collect();
         let deleted = deletion.map(|_| "2026-01-01T00:00:00Z");
         let finalizers: Vec<_> = deletion.into_iter().collect();
         serde_json::from_value(json!({
