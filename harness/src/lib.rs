@@ -4,6 +4,11 @@
 //! decides *where* to run ([`target`], [`stack`]), hands over, and turns the result into text and an exit code
 //! ([`expected_error`], [`exit_code`]).
 
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
 pub mod cli;
 pub mod exit_code;
 pub mod expected_error;
@@ -13,6 +18,13 @@ pub mod stack;
 pub mod target;
 
 pub use main_impl::main_impl;
+
+/// Path of the running executable, as it was at the first call: a rebuild that replaces the file later makes the system's
+/// answer useless. Called first thing by [`main_impl`].
+pub fn own_exe() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| std::env::current_exe().unwrap_or_else(|_| PathBuf::from("harness")))
+}
 
 /// Name of the hidden command that starts one pod's process; see [`cluster::kubelet::shim`].
 pub const POD_SHIM: &str = "pod-shim";

@@ -12,10 +12,12 @@ use crate::{
     cli::{App, Context, GlobalArgs},
     exit_code,
     output::{ColorArg, Output},
+    own_exe,
 };
 
 /// Runs one command and returns the process' exit code, one of [`exit_code`].
 pub fn main_impl() -> u8 {
+    own_exe();
     // Results of the command are on stdout and stderr by then. A panic's message was printed by the panic hook.
     catch_unwind(AssertUnwindSafe(|| parse_and_run(std::env::args_os().collect())))
         .unwrap_or(exit_code::INTERNAL)

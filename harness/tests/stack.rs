@@ -188,11 +188,37 @@ fn an_interrupted_up_leaves_nothing_behind() {
 }
 
 #[test]
+fn who_is_interrupted_while_another_starts_the_stack_leaves_it_alone() {
+    let place = Place::new();
+    let deploy = deploy_never_ready(&place, "sleep 987007");
+    let spawn = |timeout: &str| {
+        let mut command = place.command(&["up", "--deploy-dir", &deploy, "--ready-timeout", timeout]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let kubeconfig = place.path().join("state/stack/kubeconfig");
+    let first = spawn("5s");
+    wait_until("the start of the control plane", || kubeconfig.exists());
+    let second = spawn("60s");
+    // It has the lock file open: it waits for the first one.
+    let descriptors = format!("/proc/{}/fd", second.id());
+    let opened = || fs::read_dir(&descriptors).into_iter().flatten().flatten();
+    wait_until("the wait for the lock", || {
+        opened().any(|entry| fs::read_link(entry.path()).is_ok_and(|path| path.ends_with("stack/lock")))
+    });
+    kill_process(Pid::from_raw(second.id().cast_signed()).unwrap(), Signal::INT).unwrap();
+    let ran = Ran::from(second.wait_with_output().unwrap()).expect(5);
+    assert!(ran.err.contains("nothing was started"), "{}", ran.err);
+    assert!(kubeconfig.exists());
+    Ran::from(first.wait_with_output().unwrap()).expect(4);
+    assert!(place.run(&["status"]).expect(0).out.starts_with("The embedded stack is coming up"));
+}
+
+#[test]
 fn a_stack_of_another_version_is_refused_by_name() {
     let place = Place::new();
     let stack = place.path().join("state/stack");
     fs::create_dir_all(&stack).unwrap();
-    let record = r#"{"version":"9.9.9","build":"","pid":999999999,"data_dir":"/x","started_at":"2026-01-01T00:00:00Z"}"#;
+    let record = r#"{"version":"9.9.9","build":"","pid":999999999,"starter":0,"data_dir":"/x","started_at":"2026-01-01T00:00:00Z"}"#;
     hold(&stack.join("control-plane.json"), record, || {
         let deploy = deploy(&place, "busybox", "true");
         let ran = place.run(&["up", "--deploy-dir", &deploy]).expect(2);

@@ -11,6 +11,7 @@ use super::{args::ControlPlaneArgs, signals};
 use crate::{
     POD_SHIM, exit_code,
     expected_error::ExpectedError,
+    own_exe,
     stack::{READY, Record},
 };
 
@@ -26,7 +27,7 @@ pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
 
     let record = Record::of_this_process(args.data_dir.clone());
     let _held = record.hold(&args.record).map_err(|error| internal("the record can't be held", error))?;
-    let exe = std::env::current_exe().map_err(|error| internal("the harness can't find itself", error))?;
+    let exe = own_exe();
     // Whatever the executable is called.
     let own = ImageEntry { program: vec![exe.to_string_lossy().into_owned()], ..ImageEntry::default() };
     let mut config = ClusterConfig::new(args.data_dir, vec![exe.into(), POD_SHIM.into()]);

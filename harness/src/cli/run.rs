@@ -105,13 +105,10 @@ async fn connect(
         keep_failed: false,
     };
     let progress = context.progress();
-    let was_up = matches!(stack::state(&context.state_dir)?, stack::State::Up(_));
     let stack = tokio::select! {
         stack = Stack::ensure(&options, &progress) => stack?,
         () = cancel.token.cancelled() => {
-            if !was_up {
-                stack::down(&context.state_dir, &progress).await?;
-            }
+            stack::undo_start(&context.state_dir, &progress).await?;
             let state = "no fault was injected".to_owned();
             return Err(ExpectedError::Interrupted { signal: cancel.signal(), state });
         }

@@ -7,7 +7,7 @@ use crate::{
     exit_code,
     expected_error::ExpectedError,
     output::Style,
-    stack::{self, Down, Stack, StackOptions},
+    stack::{self, Stack, StackOptions},
     target::Target,
 };
 
@@ -29,20 +29,12 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
         reapply: true,
         keep_failed: true,
     };
-    let was_up = matches!(stack::state(&context.state_dir)?, stack::State::Up(_));
     let progress = context.progress();
     let stack = tokio::select! {
         stack = Stack::ensure(&options, &progress) => stack?,
         signal = signals::stop_requested() => {
-            let state = if was_up {
-                "the stack was up before and stays up".to_owned()
-            } else {
-                match stack::down(&context.state_dir, &progress).await? {
-                    Down::NothingThere => "nothing was started",
-                    Down::Cleaned | Down::Stopped { .. } => "what had been started is stopped",
-                }
-                .to_owned()
-            };
+            let undone = stack::undo_start(&context.state_dir, &progress).await?;
+            let state = if undone { "what had been started is stopped" } else { "nothing was started" }.to_owned();
             return Err(ExpectedError::Interrupted { signal, state });
         }
     };

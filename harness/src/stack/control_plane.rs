@@ -79,8 +79,10 @@ pub struct Process {
 impl Command {
     /// Starts it and waits until it is ready.
     pub async fn start(&self) -> Result<Process, ControlPlaneError> {
-        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("harness"));
-        let child = self.spawn(&program).map_err(|source| ControlPlaneError::Start { program, source })?;
+        let program = crate::own_exe();
+        let child = self
+            .spawn(program)
+            .map_err(|source| ControlPlaneError::Start { program: program.to_owned(), source })?;
         let mut process = Process { child, log: self.log.clone(), ready: false };
         let Some(stdout) = process.child.stdout.take() else { return Err(process.died(None)) };
         let mut line = String::new();

@@ -226,6 +226,24 @@ pub async fn down(state: &StateDir, progress: &dyn Progress) -> Result<Down, Sta
     stop(state).await
 }
 
+/// Stops what an interrupted [`Stack::ensure`] of this process has started; true if there was something. A stack that others
+/// have started, or have completed meanwhile, is theirs.
+pub async fn undo_start(state: &StateDir, progress: &dyn Progress) -> Result<bool, StackError> {
+    let Ok(file) = File::options().write(true).open(state.lock()) else { return Ok(false) };
+    // Who holds it is bringing up a stack of its own or goes on with what is there.
+    if file.try_lock().is_err() {
+        return Ok(false);
+    }
+    match probe(state)? {
+        Probe::Live(record) if record.starter != std::process::id() || state.applied().exists() => Ok(false),
+        Probe::Absent => Ok(false),
+        Probe::Live(_) | Probe::Stale => {
+            progress.now("stopping the embedded cluster");
+            stop(state).await.map(|_| true)
+        }
+    }
+}
+
 /// Stops a live control plane and removes what any has left. The caller holds the lock.
 async fn stop(state: &StateDir) -> Result<Down, StackError> {
     let done = match Record::probe(&state.record()) {

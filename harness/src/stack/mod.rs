@@ -26,7 +26,7 @@ mod services;
 pub use apply::{ApplyError, FIELD_MANAGER};
 pub use control_plane::{ControlPlaneError, READY};
 pub use error::StackError;
-pub use lifecycle::{Down, Stack, StackOptions, State, down, state};
+pub use lifecycle::{Down, Stack, StackOptions, State, down, state, undo_start};
 pub use manifests::ManifestError;
 pub use paths::{Checkout, StateDir};
 pub use programs::survey;

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::own_exe;
+
 /// Everything that the harness keeps between commands.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -87,9 +89,8 @@ pub struct Checkout {
 impl Checkout {
     /// The checkout that the harness was built in, else the one around the current directory.
     pub fn find() -> Option<Self> {
-        let exe = std::env::current_exe().ok();
         let cwd = std::env::current_dir().ok();
-        exe.iter().chain(&cwd).find_map(|start| Self::around(start))
+        [own_exe()].into_iter().chain(cwd.as_deref()).find_map(Self::around)
     }
 
     /// The checkout around a path.

@@ -27,8 +27,9 @@ pub struct OutputProgress<'a> {
 struct State {
     /// Start of what is going on.
     since: Instant,
-    /// Last line, where lines cannot be rewritten.
+    /// Time of the last line, where lines cannot be rewritten.
     printed: Instant,
+    /// What was shown last.
     text: String,
 }
 
@@ -52,8 +53,11 @@ impl Progress for OutputProgress<'_> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = format!(" ({} s)", state.since.elapsed().as_secs());
         if self.output.is_terminal() {
-            let text = shorten(text, ROW - elapsed.len());
-            self.output.transient(self.output.paint(Style::Dim, format_args!("{text}{elapsed}")));
+            let row = format!("{}{elapsed}", shorten(text, ROW - elapsed.len()));
+            if state.text != row {
+                self.output.transient(self.output.paint(Style::Dim, &row));
+                state.text = row;
+            }
         } else if state.printed.elapsed() >= if state.text == text { UNCHANGED } else { QUIET } {
             text.clone_into(&mut state.text);
             state.printed = Instant::now();
@@ -64,11 +68,13 @@ impl Progress for OutputProgress<'_> {
     fn done(&self, text: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.output.line(text);
+        state.text.clear();
         state.printed = Instant::now();
         state.since = state.printed;
     }
 
     fn yield_terminal(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).text.clear();
         self.output.clear();
     }
 }

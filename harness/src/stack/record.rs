@@ -23,6 +23,8 @@ pub struct Record {
     pub build: String,
     /// Its process id, valid while the record is locked.
     pub pid: i32,
+    /// Process that started it.
+    pub starter: u32,
     /// Where its pods keep their data.
     pub data_dir: PathBuf,
     /// When it started.
@@ -84,6 +86,7 @@ impl Record {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: this_build(),
             pid: std::process::id().cast_signed(),
+            starter: rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned()),
             data_dir,
             started_at: Timestamp::now(),
         }
@@ -165,7 +168,7 @@ pub fn wait_until_free(path: &Path) -> io::Result<()> {
 
 /// Tells builds of one version apart: size and time of the executable.
 pub fn this_build() -> String {
-    let Ok(meta) = std::env::current_exe().and_then(std::fs::metadata) else { return "unknown".to_owned() };
+    let Ok(meta) = std::fs::metadata(crate::own_exe()) else { return "unknown".to_owned() };
     let modified = meta.modified().ok().and_then(|time| Timestamp::try_from(time).ok());
     format!("{}-{}", meta.len(), modified.map(|time| time.to_string()).unwrap_or_default())
 }

@@ -7,6 +7,8 @@ use std::{
     time::SystemTime,
 };
 
+use crate::own_exe;
+
 use super::{
     paths::{BuildDir, Checkout},
     progress::Progress,
@@ -46,7 +48,7 @@ pub enum ServicesError {
 /// Makes sure that the services which the manifests need are built and no older than their sources. Gives the directory of the
 /// binaries.
 pub async fn ensure(needed: &[&'static str], progress: &dyn Progress) -> Result<PathBuf, ServicesError> {
-    let exe = std::env::current_exe().map_or(BuildDir::Installed("/".into()), |exe| BuildDir::of(&exe));
+    let exe = BuildDir::of(own_exe());
     let checkout = Checkout::find();
     let directory = exe.bin_dir();
     let stale = outdated(needed, &directory, checkout.as_ref());
@@ -94,13 +96,16 @@ async fn run_cargo(
         .status()
         .await
         .map_err(|source| ServicesError::Cargo { checkout: checkout.root.clone(), source })?;
-    if status.success() { Ok(()) } else { Err(ServicesError::Build { status }) }
+    if !status.success() {
+        return Err(ServicesError::Build { status });
+    }
+    progress.done("the demo system is built");
+    Ok(())
 }
 
 /// Each binary with its path, if it is built.
 pub fn service_binaries() -> Vec<(&'static str, Option<PathBuf>)> {
-    let directory =
-        std::env::current_exe().map_or_else(|_| PathBuf::new(), |exe| BuildDir::of(&exe).bin_dir());
+    let directory = BuildDir::of(own_exe()).bin_dir();
     BINARIES
         .into_iter()
         .map(|name| (name, Some(directory.join(name)).filter(|path| path.is_file())))
