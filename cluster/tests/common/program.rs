@@ -1,0 +1,71 @@
+//! The `cluster` program, running.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Time for the program to start and to stop.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A cluster in its own directory, stopped gracefully in the end.
+pub struct Program {
+    child: Child,
+    pub directory: tempfile::TempDir,
+}
+
+impl Program {
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_cluster"))
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(directory.path().join("data"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let program = Self { child, directory };
+        let began = Instant::now();
+        while !program.kubeconfig().exists() {
+            assert!(began.elapsed() < LIMIT, "no kubeconfig was written");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        program
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("data/kubeconfig")
+    }
+
+    /// A command that finds the cluster, and a home directory of its own.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("KUBECONFIG", self.kubeconfig()).env("HOME", self.directory.path()).stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Output and error output of a command, as text.
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
