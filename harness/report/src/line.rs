@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use harness_event::{CancelReason, Event, EventKind, Labels, Notification, Phase, Plan};
+use harness_event::{CancelReason, Event, EventKind, FaultAction, Labels, Notification, Phase, Plan};
 
 use crate::{
     duration::offset,
@@ -166,9 +166,9 @@ impl LineView {
 
 fn fault(kind: &EventKind, style: Style) -> Option<(Option<Tone>, String)> {
     match kind {
-        EventKind::FaultPlanned { fault, targets, inverse, .. } => Some((
+        EventKind::FaultPlanned { fault, action, targets, inverse } => Some((
             Some(Tone::Strong),
-            format!("fault {fault}: {} (undone by: {inverse})", targets.join(", ")),
+            format!("fault {fault}: {} {} (undone by: {inverse})", done(action), targets.join(", ")),
         )),
         EventKind::FaultApplied { .. } => None,
         EventKind::FaultApplyFailed { fault, error } => {
@@ -190,6 +190,15 @@ fn fault(kind: &EventKind, style: Style) -> Option<(Option<Tone>, String)> {
             Some((Some(Tone::Bad), format!("fault {fault} COULD NOT BE UNDONE: {error}")))
         }
         _ => None,
+    }
+}
+
+/// What a fault does to its targets.
+fn done(action: &FaultAction) -> String {
+    match action {
+        FaultAction::Scale { replicas, .. } => format!("scales to {replicas}:"),
+        FaultAction::DeletePods { .. } => "deletes".to_owned(),
+        FaultAction::Restart { .. } => "restarts".to_owned(),
     }
 }
 
