@@ -22,9 +22,12 @@ tools: ## Unpack the programs that are missing (Prometheus, PostgreSQL, ...) int
 	@echo "==> programs that the embedded cluster runs"
 	@scripts/tools.sh
 
+# Apart, because these are the commands that people and the harness run: built together, each would get the
+# features of the other's dependencies, and be built again when it is run alone.
 .PHONY: build
 build: ## Build the harness and the demo system
-	$(CARGO) build --locked -p harness -p services
+	$(CARGO) build --locked -p services
+	$(CARGO) build --locked -p harness
 
 .PHONY: demo
 demo: tools build ## A database dies under a real system: run scenarios/db-failure.toml and show the verdict
