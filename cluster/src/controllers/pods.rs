@@ -143,9 +143,12 @@ mod tests {
     /// A rollout of 50 pods found it: equal and nearly equal times mixed, with different uids.
     #[test]
     fn the_order_is_total() {
-        let times = ["2026-01-01T11:59:50Z", "2026-01-01T11:59:50Z", "2026-01-01T11:59:49Z", "2026-01-01T11:59:48Z"];
+        let times =
+            ["2026-01-01T11:59:50Z", "2026-01-01T11:59:50Z", "2026-01-01T11:59:49Z", "2026-01-01T11:59:48Z"];
         let pods: Vec<Pod> = (0..64)
-            .map(|at: usize| pod(&format!("{:x}", at * 37 % 64), "n", "Running", Some(times[at % 4]), times[at / 4 % 4], 0))
+            .map(|at: usize| {
+                pod(&format!("{:x}", at * 37 % 64), "n", "Running", Some(times[at % 4]), times[at / 4 % 4], 0)
+            })
             .collect();
         for (one, two, three) in (0..64).flat_map(|i| (0..64).map(move |j| (i, j, (i * 7 + j * 3) % 64))) {
             let order = |first: usize, second: usize| deletion_order(&pods[first], &pods[second], now());

@@ -57,7 +57,11 @@ pub async fn serve(
 }
 
 /// Binds, however long the port is held by somebody else; says who it is.
-async fn bind(service: &ObjectKey, address: SocketAddr, events: Option<&(Recorder, Arc<Service>)>) -> TcpListener {
+async fn bind(
+    service: &ObjectKey,
+    address: SocketAddr,
+    events: Option<&(Recorder, Arc<Service>)>,
+) -> TcpListener {
     let mut told = None;
     loop {
         let error = match TcpListener::bind(address).await {
@@ -84,7 +88,9 @@ async fn bind(service: &ObjectKey, address: SocketAddr, events: Option<&(Recorde
 
 fn why(address: SocketAddr, error: &io::Error) -> String {
     let holder = match address {
-        SocketAddr::V4(v4) if error.kind() == io::ErrorKind::AddrInUse => net_holder::who_holds_on(*v4.ip(), v4.port()),
+        SocketAddr::V4(v4) if error.kind() == io::ErrorKind::AddrInUse => {
+            net_holder::who_holds_on(*v4.ip(), v4.port())
+        }
         _ => None,
     };
     holder.map_or_else(|| error.to_string(), |holder| holder.to_string())

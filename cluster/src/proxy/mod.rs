@@ -65,7 +65,8 @@ pub async fn run(client: Client, addresses: Addresses, shutdown: CancellationTok
     proxy.services.on_change(move |change| {
         if let (None, Some(new)) = (&change.old, &change.new) {
             for what in service::unsupported(new) {
-                let message = format!("{what} is not supported by the embedded cluster's proxy and has no effect");
+                let message =
+                    format!("{what} is not supported by the embedded cluster's proxy and has no effect");
                 tracing::warn!(service = %ObjectKey::of(&**new), "{message}");
                 warned.record(&**new, Severity::Warning, "Unsupported", message);
             }

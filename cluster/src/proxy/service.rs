@@ -18,10 +18,13 @@ fn is_tcp(port: &ServicePort) -> bool {
 
 /// Addresses to listen on, and where their connections go. Headless Services and ExternalNames have none.
 pub fn ports(service: &Service, slices: &[&EndpointSlice]) -> HashMap<SocketAddr, Backends> {
-    let Some(spec) = service.spec.as_ref().filter(|spec| spec.type_.as_deref() != Some("ExternalName")) else {
+    let Some(spec) = service.spec.as_ref().filter(|spec| spec.type_.as_deref() != Some("ExternalName"))
+    else {
         return HashMap::new();
     };
-    let Some(ip) = spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else { return HashMap::new() };
+    let Some(ip) = spec.cluster_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else {
+        return HashMap::new();
+    };
     let served = spec.ports.iter().flatten().filter(|port| is_tcp(port)).filter_map(|port| {
         let number = u16::try_from(port.port).ok()?;
         Some((SocketAddr::new(ip, number), backends(port, slices)))
@@ -34,13 +37,15 @@ fn backends(port: &ServicePort, slices: &[&EndpointSlice]) -> Backends {
     let (mut ready, mut known) = (BTreeSet::new(), BTreeSet::new());
     for slice in slices {
         let number = slice.ports.iter().flatten().find(|candidate| {
-            candidate.name.as_deref().unwrap_or_default() == name && candidate.protocol.as_deref().unwrap_or("TCP") == "TCP"
+            candidate.name.as_deref().unwrap_or_default() == name
+                && candidate.protocol.as_deref().unwrap_or("TCP") == "TCP"
         });
         let Some(number) = number.and_then(|port| u16::try_from(port.port?).ok()) else { continue };
         for endpoint in slice.endpoints.iter().flatten() {
             let addresses = endpoint.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
             // No condition means ready.
-            let is_ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+            let is_ready =
+                endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
             for address in addresses.map(|ip| SocketAddr::new(ip, number)) {
                 known.insert(address);
                 if is_ready {
@@ -57,7 +62,9 @@ pub fn unsupported(service: &Service) -> Vec<String> {
     let Some(spec) = service.spec.as_ref() else { return Vec::new() };
     let mut found = Vec::new();
     match spec.type_.as_deref() {
-        Some(type_ @ ("NodePort" | "LoadBalancer")) => found.push(format!("spec.type {type_} beyond its ClusterIP")),
+        Some(type_ @ ("NodePort" | "LoadBalancer")) => {
+            found.push(format!("spec.type {type_} beyond its ClusterIP"))
+        }
         _ => {}
     }
     if spec.session_affinity.as_deref() == Some("ClientIP") {
@@ -84,7 +91,8 @@ mod tests {
     }
 
     fn slice(ports: Value, endpoints: Value) -> EndpointSlice {
-        serde_json::from_value(json!({ "addressType": "IPv4", "ports": ports, "endpoints": endpoints })).unwrap()
+        serde_json::from_value(json!({ "addressType": "IPv4", "ports": ports, "endpoints": endpoints }))
+            .unwrap()
     }
 
     #[test]
@@ -100,13 +108,17 @@ mod tests {
                 { "addresses": ["127.64.1.2"], "conditions": { "ready": false, "serving": true, "terminating": true } },
             ]),
         );
-        let second = slice(json!([{ "name": "http", "port": 9090 }]), json!([{ "addresses": ["127.64.1.3"] }]));
+        let second =
+            slice(json!([{ "name": "http", "port": 9090 }]), json!([{ "addresses": ["127.64.1.3"] }]));
         let ports = ports(&service, &[&first, &second]);
         let backends = &ports[&"127.64.130.1:80".parse().unwrap()];
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         assert_eq!(ports.len(), 1);
         assert_eq!(backends.ready, [address("127.64.1.1:8080"), address("127.64.1.3:9090")]);
-        assert!(backends.known.contains(&address("127.64.1.2:8080")), "its connections stay until it is gone");
+        assert!(
+            backends.known.contains(&address("127.64.1.2:8080")),
+            "its connections stay until it is gone"
+        );
     }
 
     #[test]
@@ -120,7 +132,11 @@ mod tests {
         let service = service(json!({
             "type": "NodePort", "sessionAffinity": "ClientIP", "ports": [{ "port": 53, "protocol": "UDP" }],
         }));
-        let expected = ["spec.type NodePort beyond its ClusterIP", "spec.sessionAffinity ClientIP", "protocol UDP of port 53"];
+        let expected = [
+            "spec.type NodePort beyond its ClusterIP",
+            "spec.sessionAffinity ClientIP",
+            "protocol UDP of port 53",
+        ];
         assert_eq!(unsupported(&service), expected);
     }
 }

@@ -17,7 +17,8 @@ fn deployment() -> Value {
         "metadata": { "labels": { "app": "web" } },
         "spec": { "containers": [{ "name": "main", "image": "busybox" }] },
     });
-    let spec = json!({ "replicas": 2, "selector": { "matchLabels": { "app": "web" } }, "template": template });
+    let spec =
+        json!({ "replicas": 2, "selector": { "matchLabels": { "app": "web" } }, "template": template });
     json!({ "metadata": { "name": "web" }, "spec": spec })
 }
 
@@ -27,7 +28,10 @@ async fn delete(world: &World, policy: PropagationPolicy) {
 }
 
 fn position(lines: &[String], text: &str) -> usize {
-    lines.iter().position(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text:?} in\n{}", lines.join("\n")))
+    lines
+        .iter()
+        .position(|line| line.contains(text))
+        .unwrap_or_else(|| panic!("no {text:?} in\n{}", lines.join("\n")))
 }
 
 /// `watch/12-owner-gc`: the Deployment is gone at once, then its ReplicaSet, then the pods.
@@ -73,10 +77,13 @@ async fn orphaned_dependents_stay_and_can_be_adopted_again() {
     assert!(orphan.owner_references().is_empty());
     assert_eq!(world.list::<Pod>().await.len(), 2);
     let again = world.create::<Deployment>(deployment()).await;
-    world.until::<ReplicaSet>(&set, "adopted", |set| {
-        set.is_some_and(|set| set.owner_references().iter().any(|owner| Some(&owner.uid) == again.uid().as_ref()))
-    })
-    .await;
+    world
+        .until::<ReplicaSet>(&set, "adopted", |set| {
+            set.is_some_and(|set| {
+                set.owner_references().iter().any(|owner| Some(&owner.uid) == again.uid().as_ref())
+            })
+        })
+        .await;
     world.rolled_out("web").await;
     assert_eq!(world.list::<ReplicaSet>().await.len(), 1);
 }
@@ -97,7 +104,11 @@ async fn an_object_goes_with_its_last_owner_and_at_once_if_there_never_was_one()
     create("stray", vec![("nobody", "00000000-0000-4000-8000-000000000000")]).await;
     world.until::<ConfigMap>("stray", "gone", |map| map.is_none()).await;
     world.api::<ConfigMap>().delete("one", &DeleteParams::default()).await.unwrap();
-    world.until::<ConfigMap>("child", "owned by one", |map| map.is_some_and(|map| map.owner_references().len() == 1)).await;
+    world
+        .until::<ConfigMap>("child", "owned by one", |map| {
+            map.is_some_and(|map| map.owner_references().len() == 1)
+        })
+        .await;
     world.api::<ConfigMap>().delete("two", &DeleteParams::default()).await.unwrap();
     world.until::<ConfigMap>("child", "gone", |map| map.is_none()).await;
 }
@@ -134,7 +145,9 @@ async fn a_namespace_takes_its_contents_along_pods_first() {
         .await;
     assert!(world.api::<ConfigMap>().get_opt("settings").await.unwrap().is_some(), "pods go first");
     for pod in world.list::<Pod>().await {
-        world.patch::<Pod>(&pod.name_any(), json!({ "metadata": { "annotations": { "test/linger": null } } })).await;
+        world
+            .patch::<Pod>(&pod.name_any(), json!({ "metadata": { "annotations": { "test/linger": null } } }))
+            .await;
     }
     world.until_cluster::<Namespace>(NS, "gone", |namespace| namespace.is_none()).await;
     assert_eq!(world.list::<Pod>().await.len(), 0);

@@ -48,9 +48,7 @@ async fn backend(world: &World, name: &'static str) -> Backend {
 }
 
 fn slice(backends: &[(&Backend, bool)]) -> Value {
-    let endpoint = |(backend, ready): &(&Backend, bool)| {
-        json!({ "addresses": [backend.ip.to_string()], "conditions": { "ready": ready, "serving": true, "terminating": !ready } })
-    };
+    let endpoint = |(backend, ready): &(&Backend, bool)| json!({ "addresses": [backend.ip.to_string()], "conditions": { "ready": ready, "serving": true, "terminating": !ready } });
     json!({
         "metadata": { "name": "web-manual", "labels": { "kubernetes.io/service-name": "web" } },
         "addressType": "IPv4",
@@ -64,7 +62,8 @@ async fn world() -> (World, SocketAddr) {
     let world = World::without_kubelet().await;
     let (client, addresses) = (world.client.clone(), world.server.addresses().clone());
     tokio::spawn(cluster::proxy::run(client, addresses, world.server.shutdown_token()));
-    let service: Service = world.create(json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": PORT }] } })).await;
+    let service: Service =
+        world.create(json!({ "metadata": { "name": "web" }, "spec": { "ports": [{ "port": PORT }] } })).await;
     let ip = service.spec.unwrap().cluster_ip.unwrap();
     (world, SocketAddr::new(ip.parse().unwrap(), PORT))
 }
@@ -94,7 +93,8 @@ async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T 
 async fn connections_go_round_the_ready_endpoints_only() {
     let (world, address) = world().await;
     assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-    let (one, two, off) = (backend(&world, "one").await, backend(&world, "two").await, backend(&world, "off").await);
+    let (one, two, off) =
+        (backend(&world, "one").await, backend(&world, "two").await, backend(&world, "off").await);
     world.create::<EndpointSlice>(slice(&[(&one, true), (&two, true), (&off, false)])).await;
     until("served", async || ask(address).await.ok()).await;
     let mut names = Vec::new();
@@ -148,7 +148,9 @@ async fn a_port_that_is_held_gives_an_event_and_is_served_when_it_is_free() {
     // The address is known before the Service exists.
     let ip = world.server.addresses().service_ip(NS, "held").unwrap();
     let holder = std::net::TcpListener::bind((ip, PORT)).unwrap();
-    world.create::<Service>(json!({ "metadata": { "name": "held" }, "spec": { "ports": [{ "port": PORT }] } })).await;
+    world
+        .create::<Service>(json!({ "metadata": { "name": "held" }, "spec": { "ports": [{ "port": PORT }] } }))
+        .await;
     let mut object = slice(&[(&one, true)]);
     object["metadata"]["labels"]["kubernetes.io/service-name"] = "held".into();
     object["metadata"]["name"] = "held".into();

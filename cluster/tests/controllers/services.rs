@@ -26,13 +26,19 @@ fn pod(name: &str) -> Value {
 fn conditions(slice: &EndpointSlice) -> Vec<(bool, bool, bool)> {
     let of = |endpoint: &k8s_openapi::api::discovery::v1::Endpoint| {
         let conditions = endpoint.conditions.clone().unwrap_or_default();
-        (conditions.ready == Some(true), conditions.serving == Some(true), conditions.terminating == Some(true))
+        (
+            conditions.ready == Some(true),
+            conditions.serving == Some(true),
+            conditions.terminating == Some(true),
+        )
     };
     slice.endpoints.iter().flatten().map(of).collect()
 }
 
 async fn until_slice(world: &World, what: &str, wanted: &[(bool, bool, bool)]) -> String {
-    let name = world.until_listed::<EndpointSlice>(what, |slices| slices.len() == 1 && conditions(&slices[0]) == wanted).await;
+    let name = world
+        .until_listed::<EndpointSlice>(what, |slices| slices.len() == 1 && conditions(&slices[0]) == wanted)
+        .await;
     name[0].name_any()
 }
 
@@ -83,11 +89,15 @@ async fn hand_written_endpoints_of_a_service_without_selector_are_mirrored() {
     world.create::<Endpoints>(json!({ "metadata": { "name": "web" }, "subsets": [subset] })).await;
     let slices = world
         .until_listed::<EndpointSlice>("mirrored", |slices| {
-            slices.len() == 1 && slices[0].endpoints.iter().flatten().any(|endpoint| endpoint.addresses == ["127.9.9.9"])
+            slices.len() == 1
+                && slices[0].endpoints.iter().flatten().any(|endpoint| endpoint.addresses == ["127.9.9.9"])
         })
         .await;
     assert_eq!(slices[0].ports.as_ref().unwrap()[0].port, Some(8000));
-    assert_eq!(slices[0].labels()["endpointslice.kubernetes.io/managed-by"], "endpointslicemirroring-controller.k8s.io");
+    assert_eq!(
+        slices[0].labels()["endpointslice.kubernetes.io/managed-by"],
+        "endpointslicemirroring-controller.k8s.io"
+    );
     world.api::<Endpoints>().delete("web", &DeleteParams::default()).await.unwrap();
     world.until_listed::<EndpointSlice>("gone", |slices| slices.is_empty()).await;
 }
