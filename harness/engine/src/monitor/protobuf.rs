@@ -18,6 +18,9 @@ pub enum WireError {
     /// A known field with another wire type than in the schema.
     #[error("a field has the wrong wire type")]
     WireType,
+    /// No result for the query, which is something else than a result without series.
+    #[error("the answer has no result for the query")]
+    NoResult,
     /// A string that is not UTF-8.
     #[error("a string is not UTF-8")]
     Utf8,
@@ -79,13 +82,14 @@ pub fn read_request(from: Timestamp, to: Timestamp, matchers: &[LabelMatcher]) -
 /// # Errors
 /// If the bytes are not such a message.
 pub fn read_response(bytes: &[u8]) -> Result<Vec<RawSeries>, WireError> {
-    let mut all = Vec::new();
+    let mut all = None;
     for result in messages(bytes, 1) {
+        let all = all.get_or_insert_with(Vec::new);
         for series in messages(result?, 1) {
             all.push(read_series(series?)?);
         }
     }
-    Ok(all)
+    all.ok_or(WireError::NoResult)
 }
 
 fn read_series(bytes: &[u8]) -> Result<RawSeries, WireError> {
@@ -303,6 +307,8 @@ mod tests {
 
     #[test]
     fn a_wrong_wire_type_is_an_error() {
+        assert_eq!(read_response(&[0x0a, 0]), Ok(vec![]), "no series");
+        assert_eq!(read_response(&[]), Err(WireError::NoResult));
         assert_eq!(read_response(&[0x08, 1]), Err(WireError::WireType));
         assert_eq!(read_response(&[0x0b]), Err(WireError::Key), "groups are not in use");
         assert_eq!(read_response(&[0x02, 0]), Err(WireError::Key), "field number zero");

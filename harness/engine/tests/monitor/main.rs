@@ -4,6 +4,7 @@
 mod support;
 
 mod failures;
+mod garbage;
 mod lifecycle;
 mod own_configuration;
 mod preflight;
