@@ -18,6 +18,14 @@ pub fn fields(pod: &Pod) -> Vec<String> {
     check(spec.host_aliases.as_ref().is_some_and(|aliases| !aliases.is_empty()), "hostAliases");
     check(spec.runtime_class_name.is_some(), "runtimeClassName");
     check(spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()), "ephemeralContainers");
+    if let Some(affinity) = &spec.affinity {
+        check(affinity.pod_affinity.is_some(), "affinity.podAffinity");
+        check(affinity.pod_anti_affinity.is_some(), "affinity.podAntiAffinity");
+    }
+    check(
+        spec.topology_spread_constraints.as_ref().is_some_and(|constraints| !constraints.is_empty()),
+        "topologySpreadConstraints",
+    );
     if let Some(context) = &spec.security_context {
         check(context.supplemental_groups.is_some(), "securityContext.supplementalGroups");
         check(context.sysctls.is_some(), "securityContext.sysctls");

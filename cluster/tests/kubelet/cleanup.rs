@@ -15,19 +15,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::support::{PATIENCE, TestNode};
-
-/// Processes whose environment has the variable with this value.
-fn marked(variable: &str, value: &str) -> Vec<i32> {
-    let wanted = format!("{variable}={value}");
-    let pids =
-        fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
-    })
-    .collect()
-}
+use super::support::{PATIENCE, TestNode, marked};
 
 /// Processes whose command line contains the text.
 fn running(text: &str) -> Vec<i32> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use kube::api::DeleteParams;
 use serde_json::json;
 
 use super::support::{TestNode, assert_golden};
@@ -205,5 +206,41 @@ async fn hooks_run_and_exit_codes_are_faithful() {
     node.until("hooks", "DELETED").await;
     let states = node.states("hooks");
     assert!(states.iter().any(|state| state.contains("phase=Succeeded")), "{states:#?}");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shorter_grace_period_and_a_forced_deletion_hasten_the_end() {
+    let node = TestNode::start().await;
+    let stubborn = json!({"terminationGracePeriodSeconds": 300, "containers": [
+        {"name": "main", "image": "busybox", "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]},
+    ]});
+    let forced = node.create("forced", stubborn.clone()).await;
+    node.create("shortened", stubborn).await;
+    node.until("forced", "ready=True").await;
+    node.until("shortened", "ready=True").await;
+    for name in ["forced", "shortened"] {
+        node.delete(name).await;
+        node.event(name, "Killing", "Stopping container main").await;
+    }
+    let grace = |seconds| DeleteParams { grace_period_seconds: Some(seconds), ..DeleteParams::default() };
+    node.pods().delete("shortened", &grace(1)).await.unwrap();
+    node.until("shortened", "DELETED").await;
+    node.pods().delete("forced", &grace(0)).await.unwrap();
+    node.until("forced", "DELETED").await;
+    node.until_no_process(&forced).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_ends_the_pod() {
+    let node = TestNode::start().await;
+    node.create("p", json!({"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1, "containers": [
+        {"name": "main", "image": "busybox", "command": ["sleep", "100"]},
+    ]}))
+    .await;
+    node.until("p", "phase=Failed").await;
+    let status = node.pods().get("p").await.unwrap().status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
     node.stop().await;
 }

@@ -4,4 +4,6 @@
 mod cleanup;
 mod configuration;
 mod lifecycle;
+mod node;
+mod postgres;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -171,6 +172,16 @@ impl TestNode {
         }
     }
 
+    /// Waits until nothing carries the pod's marker any more.
+    pub async fn until_no_process(&self, pod: &Pod) {
+        let uid = pod.uid().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !marked(kubelet::POD_MARKER, &uid).is_empty() {
+            assert!(Instant::now() < deadline, "processes of {} are left", pod.name_any());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// The directory that is `/tmp` in a container.
     pub fn tmp(&self, pod: &Pod, container: &str) -> PathBuf {
         self.directory
@@ -181,6 +192,18 @@ impl TestNode {
             .join(container)
             .join("tmp")
     }
+}
+
+/// Processes whose environment has the variable with this value.
+pub fn marked(variable: &str, value: &str) -> Vec<i32> {
+    let wanted = format!("{variable}={value}");
+    let pids =
+        fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environ.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+    })
+    .collect()
 }
 
 /// The API server of a whole cluster makes these; a bare one may not.
@@ -254,11 +277,7 @@ fn container(status: &ContainerStatus) -> String {
         _ => "?".to_owned(),
     };
     if let Some(end) = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()) {
-        text.push_str(&format!(
-            " last=terminated:{}({})",
-            end.reason.clone().unwrap_or_default(),
-            end.exit_code
-        ));
+        text = format!("{text} last=terminated:{}({})", end.reason.clone().unwrap_or_default(), end.exit_code);
     }
     let python = |value: bool| if value { "True" } else { "False" };
     let (ready, started) = (python(status.ready), python(status.started == Some(true)));

@@ -402,6 +402,8 @@ impl PodWorker {
                 self.stage = Stage::Finished;
                 self.publish().await;
                 if why == StopReason::Deleted {
+                    // Whoever sees the object vanish may rely on the files being gone.
+                    self.remove_files().await;
                     self.delete_object().await;
                 }
                 self.stage = Stage::Gone;

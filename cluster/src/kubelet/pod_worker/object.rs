@@ -111,8 +111,17 @@ impl PodWorker {
         let _ = work.await;
     }
 
+    /// Ends what may be left and gives the address back.
     pub(super) async fn tear_down(&mut self) {
         self.kill_strays().await;
+        self.remove_files().await;
+        if self.own_ip {
+            self.node.addresses.release_pod_ip(self.pod_ip);
+        }
+    }
+
+    /// Removes the pod's volumes (not its claims), logs and sockets.
+    pub(super) async fn remove_files(&self) {
         let (node, pod) = (self.node.clone(), self.pod.clone());
         let logs = self.log_directory();
         let work = tokio::task::spawn_blocking(move || {
@@ -128,8 +137,5 @@ impl PodWorker {
             let _ = std::fs::remove_dir_all(logs);
         });
         let _ = work.await;
-        if self.own_ip {
-            self.node.addresses.release_pod_ip(self.pod_ip);
-        }
     }
 }
