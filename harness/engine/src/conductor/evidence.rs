@@ -17,7 +17,7 @@ const STEP: Millis = Millis::from_secs(1);
 /// Reads everything that a verdict needs beside the facts recorded so far.
 pub(super) async fn read(session: &Session, events: &[Event]) -> Vec<EventKind> {
     let mut facts = vec![observe_monitoring(session).await];
-    let history = read_history(session).await;
+    let history = read_history(session, events).await;
     facts.extend(check_inputs(session, events, &history).await);
     facts.push(history);
     facts.extend(read_suppressed(session).await);
@@ -35,8 +35,9 @@ pub(super) async fn observe_monitoring(session: &Session) -> EventKind {
     }
 }
 
-async fn read_history(session: &Session) -> EventKind {
-    let (from, to) = (session.started_at - LOOK_BACK, Timestamp::now());
+async fn read_history(session: &Session, events: &[Event]) -> EventKind {
+    let offset = clock_offset(events);
+    let (from, to) = (session.started_at - LOOK_BACK + offset, Timestamp::now() + offset);
     let read = async {
         let groups = session.prometheus.rules().await?;
         let interval = |alert: &str| rules::evaluation_interval(&groups, alert);
@@ -50,10 +51,19 @@ async fn read_history(session: &Session) -> EventKind {
     }
 }
 
+/// How far Prometheus' clock is ahead of ours. Its samples are asked for by its own clock.
+fn clock_offset(events: &[Event]) -> Millis {
+    let measured = events.iter().rev().find_map(|event| match event.kind {
+        EventKind::ClockMeasured { offset, .. } => Some(offset),
+        _ => None,
+    });
+    measured.unwrap_or_default()
+}
+
 /// For each alert that must resolve: is the data of its expression there at the time at which it resolved?
 async fn check_inputs(session: &Session, events: &[Event], history: &EventKind) -> Vec<EventKind> {
     let EventKind::AlertHistoryRead { series, .. } = history else { return Vec::new() };
-    let Some(baseline) = baseline_at(events) else { return Vec::new() };
+    let Some(baseline) = baseline_at(events).map(|at| at + clock_offset(events)) else { return Vec::new() };
     let Ok(groups) = session.prometheus.rules().await else { return Vec::new() };
     let mut checked = Vec::new();
     for alert in resolving(&session.plan) {
@@ -135,8 +145,9 @@ async fn read_condition(
     promql: &PromqlExpectation,
 ) -> Option<EventKind> {
     let start = window_start(events, &expectation.fault, promql.window)?;
-    // Evaluated on Prometheus' clock; a second more on both sides covers the offset, the judge cuts exactly.
-    let (start, end) = (start - STEP, Timestamp::now());
+    // A step more at the start; the judge cuts exactly.
+    let offset = clock_offset(events);
+    let (start, end) = (start - STEP + offset, Timestamp::now() + offset);
     let read = session.prometheus.query_range(&promql.query, start, end, STEP).await;
     let (samples, error) = match read {
         Ok(samples) => (samples, None),
