@@ -25,7 +25,7 @@ use crate::{
     api::{
         ApiServer, ApiServerConfig,
         credentials::{Credentials, CredentialsError},
-        listen,
+        expire, listen,
     },
     controllers,
     kubelet::{self, Catalog, KubeletConfig},
@@ -141,6 +141,7 @@ impl Cluster {
         let router = listen::authenticated(server.router(), credentials.token());
         let stop = api.clone();
         api_tasks.spawn(async move { listen::listen(listener, &credentials, router, stop).await });
+        api_tasks.spawn(expire::run(server.clone()));
 
         let cluster = Self {
             server,
@@ -176,11 +177,16 @@ impl Cluster {
             }
         });
         self.controller_tasks.spawn(controllers::run(self.client(), self.controllers.clone()));
-        self.controller_tasks.spawn(proxy::run(self.client(), self.addresses.clone(), self.controllers.clone()));
-        let (client, bind, shutdown) = (self.client(), self.addresses.service_discovery(), self.controllers.clone());
+        // The Services stay reachable while the pods stop, as the node's kube-proxy keeps them on a real cluster.
+        self.node_tasks.spawn(proxy::run(self.client(), self.addresses.clone(), self.node.clone()));
+        let (client, bind, shutdown) =
+            (self.client(), self.addresses.service_discovery(), self.controllers.clone());
         self.controller_tasks.spawn(async move {
             if let Err(error) = sd::run(client, bind, shutdown).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "service discovery for Prometheus stopped");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "service discovery for Prometheus stopped"
+                );
             }
         });
     }

@@ -123,3 +123,21 @@ async fn immutable_fields_are_refused() {
     assert!(error.to_string().contains("spec.selector: Invalid value"), "{error}");
     assert!(error.to_string().contains("field is immutable"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn patches_at_the_same_time_are_all_kept() {
+    let fixture = Fixture::new();
+    let maps: Api<ConfigMap> = Api::default_namespaced(fixture.client());
+    maps.create(&PostParams::default(), &from_value(config(json!({}))).unwrap()).await.unwrap();
+    let patches = (0..64).map(|index| {
+        let maps = maps.clone();
+        tokio::spawn(async move {
+            let patch = Patch::Merge(json!({"data": {format!("k{index}"): "v"}}));
+            maps.patch("c", &PatchParams::default(), &patch).await
+        })
+    });
+    for patch in futures::future::join_all(patches).await {
+        patch.unwrap().unwrap();
+    }
+    assert_eq!(maps.get("c").await.unwrap().data.unwrap().len(), 64);
+}

@@ -14,6 +14,7 @@ pub mod status;
 
 mod discovery;
 mod events_v1;
+pub(crate) mod expire;
 mod logs;
 mod managed_fields;
 mod openapi;

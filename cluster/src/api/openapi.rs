@@ -2,7 +2,8 @@
 //!
 //! The documents name each resource with its patch and its query parameters, and carry no schemas: kubectl then leaves
 //! validation (`fieldValidation`) to the server and computes its patches from its own types. `kubectl explain` has nothing
-//! to explain. `/openapi/v2` is not served; clients fall back to version 3 or to their own types.
+//! to explain. `/openapi/v2` is a document without content: kubectl falls back to it for kinds that it does not find, and then
+//! says which kind that is.
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
 use super::{
-    negotiate::Format,
+    negotiate::{self, Format},
     resources::{GROUPS, RESOURCES, Resource},
     respond,
     status::ApiError,
@@ -18,6 +19,9 @@ use super::{
 
 /// Answers a path below `/openapi`; none if it is not there.
 pub fn serve(path: &str, headers: &HeaderMap) -> Option<Result<Response, ApiError>> {
+    if path == "/openapi/v2" {
+        return Some(Ok(version_2(headers)));
+    }
     let rest = path.strip_prefix("/openapi/v3")?;
     if rest.is_empty() || rest == "/" {
         return Some(Ok(index()));
@@ -35,6 +39,22 @@ pub fn serve(path: &str, headers: &HeaderMap) -> Option<Result<Response, ApiErro
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
     Some(Ok(response))
+}
+
+/// The empty document, in the encoding that kubectl asks for.
+fn version_2(headers: &HeaderMap) -> Response {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // Field 1, `swagger`: "2.0".
+    const EMPTY: &[u8] = b"\x0a\x032.0";
+    let wanted = negotiate::media_ranges(headers).into_iter().any(|range| range.media_type == PROTOBUF);
+    if !wanted {
+        let info = json!({"title": "Kubernetes", "version": "v1.36.0"});
+        let document = json!({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}});
+        return respond::value(StatusCode::OK, &document, Format::Json);
+    }
+    let mut response = Response::new(axum::body::Body::from(EMPTY));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+    response
 }
 
 fn document_path(group: &str, version: &str) -> String {

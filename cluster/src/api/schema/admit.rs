@@ -51,7 +51,9 @@ pub fn admit_update(
         check(resource, object, Some(old))?;
         warnings = unsupported::warnings(resource, object, Some(old));
     }
-    if resource.generation && without_metadata_and_status(old) != without_metadata_and_status(object) {
+    let spec_changed = without_metadata_and_status(old) != without_metadata_and_status(object);
+    // A binding is the scheduler's part of the creation and counts as no change.
+    if resource.generation && spec_changed && subresource != Some(Subresource::Binding) {
         object["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(0) + 1).into();
     }
     if ownership == Ownership::Changed {
