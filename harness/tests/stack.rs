@@ -164,6 +164,19 @@ fn an_image_that_nothing_stands_for_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn a_listener_on_a_port_that_is_needed_is_named_before_anything_starts() {
+    let place = Place::new();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let deploy =
+        deploy_with(&place, "busybox", "sleep 987008", &format!(", ports: [{{containerPort: {port}}}]"));
+    let ran = place.run(&["up", "--deploy-dir", &deploy]).expect(2);
+    assert!(ran.err.contains(&format!("port {port} is held by")), "{}", ran.err);
+    assert!(ran.err.contains(&std::process::id().to_string()), "{}", ran.err);
+    assert!(place.run(&["status"]).expect(0).out.starts_with("No embedded stack"));
+}
+
+#[test]
 fn an_interrupted_up_leaves_nothing_behind() {
     for signal in [Signal::INT, Signal::TERM] {
         let place = Place::new();

@@ -56,6 +56,10 @@ async fn stack_state(context: &Context) -> Result<Option<Target>, ExpectedError>
         }
         State::Up(record) => {
             let kubeconfig = context.state_dir.kubeconfig();
+            if !kubeconfig.exists() {
+                out.line(format_args!("The embedded stack is starting or stopping (pid {})", record.pid));
+                return Ok(None);
+            }
             let target = Target::embedded(&kubeconfig).await?;
             let ready = if context.state_dir.applied().exists() { "is up" } else { "is coming up" };
             out.line(format_args!(

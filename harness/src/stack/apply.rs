@@ -107,13 +107,16 @@ async fn apply_one(client: &Client, discovery: &Discovery, value: &Value) -> Res
     }
 }
 
-/// What must be there before what: namespaces, then what pods refer to, then workloads. What takes longest to get ready comes
-/// first among the workloads: Prometheus waits 5 s before its first scrape.
+/// What must be there before what: namespaces, then what pods refer to, then workloads. Of the workloads, those come first that
+/// take longest to get ready: data stores, which initialise their volume, and monitoring, since Prometheus waits 5 s before its
+/// first scrape.
 fn stage(object: &Value) -> u8 {
     match object["kind"].as_str().unwrap_or_default() {
         "Namespace" | "CustomResourceDefinition" => 0,
         "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "CronJob" | "Pod" => {
-            if object["metadata"]["namespace"] == "monitoring" { 2 } else { 3 }
+            let volumes = object.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
+            let stores = volumes.into_iter().flatten().any(|one| one.get("persistentVolumeClaim").is_some());
+            if stores || object["metadata"]["namespace"] == "monitoring" { 2 } else { 3 }
         }
         _ => 1,
     }
@@ -137,19 +140,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_need_comes_first_and_monitoring_before_the_system() {
+    fn what_others_need_comes_first_and_what_is_slow_before_the_rest() {
         let object = |kind: &str, namespace: &str| json!({"kind": kind, "metadata": {"name": "x", "namespace": namespace}});
         let mut objects = [
             object("Deployment", "gallery"),
+            json!({ "kind": "Deployment", "metadata": { "name": "db", "namespace": "gallery" },
+                "spec": { "template": { "spec": { "volumes": [{ "persistentVolumeClaim": {} }] } } } }),
             object("Deployment", "monitoring"),
             object("Service", "gallery"),
             json!({"kind": "Namespace", "metadata": {"name": "gallery"}}),
         ];
         objects.sort_by_key(stage);
         let order: Vec<String> = objects.iter().map(describe).collect();
-        assert_eq!(
-            order,
-            ["Namespace gallery", "Service gallery/x", "Deployment monitoring/x", "Deployment gallery/x"]
-        );
+        let expected = [
+            "Namespace gallery",
+            "Service gallery/x",
+            "Deployment gallery/db",
+            "Deployment monitoring/x",
+            "Deployment gallery/x",
+        ];
+        assert_eq!(order, expected);
     }
 }
