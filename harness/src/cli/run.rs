@@ -32,6 +32,12 @@ use crate::{
 
 pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, ExpectedError> {
     let scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
+    if !args.dry_run {
+        // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
+        for path in args.junit.iter().chain(&args.json) {
+            reports::put(path, "")?;
+        }
+    }
     // From here on signals do not end the process: what was started or changed is undone first.
     let cancel = Cancel::listen();
     if args.dry_run {
@@ -50,7 +56,8 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
             return Err(error);
         }
     };
-    let bring_up = stack.as_ref().filter(|stack| stack.started_by_us).map_or(Duration::ZERO, |stack| stack.bring_up);
+    let bring_up =
+        stack.as_ref().filter(|stack| stack.started_by_us).map_or(Duration::ZERO, |stack| stack.bring_up);
     let verdict = run(record.options(&scenario, bring_up, &cancel), &target, &record.log).await;
     let left = !verdict.left_behind.is_empty();
     let result = finish(record, &verdict, &args, context);
@@ -60,7 +67,11 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
 }
 
 /// Reads and checks the scenario; every problem is shown at once.
-fn read_scenario(path: &Path, monitoring: &MonitoringArgs, context: &Context) -> Result<Scenario, ExpectedError> {
+fn read_scenario(
+    path: &Path,
+    monitoring: &MonitoringArgs,
+    context: &Context,
+) -> Result<Scenario, ExpectedError> {
     let failed = |source| ExpectedError::File { verb: "read", path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(failed)?;
     let mut scenario = match harness_scenario::parse(&path.display().to_string(), &text) {
@@ -93,9 +104,18 @@ async fn connect(
     cancel: &Cancel,
 ) -> Result<(harness_engine::Target, Option<Stack>), ExpectedError> {
     if context.external() {
-        let target = Target::external(context.global.kubeconfig.as_deref(), context.global.context.as_deref()).await?;
+        let target =
+            Target::external(context.global.kubeconfig.as_deref(), context.global.context.as_deref()).await?;
         let name = context.global.context.clone().unwrap_or_else(|| "kubeconfig".to_owned());
-        return Ok((harness_engine::Target { client: target.client, context: name, server: target.server, own_stack: false }, None));
+        return Ok((
+            harness_engine::Target {
+                client: target.client,
+                context: name,
+                server: target.server,
+                own_stack: false,
+            },
+            None,
+        ));
     }
     let options = StackOptions {
         state_dir: context.state_dir.clone(),
@@ -140,10 +160,16 @@ fn finish(record: Record, verdict: &Verdict, args: &RunArgs, context: &Context) 
     for line in harness_report::summary(&events, verdict, reports::style(&context.out)) {
         context.out.line(line);
     }
-    context.out.line(context.out.paint(crate::output::Style::Dim, format_args!("recorded in {}", dir.display())));
-    // Without its log, nobody could check the verdict.
-    complete.map_err(|source| ExpectedError::File { verb: "write", path: dir.join(reports::EVENTS), source })?;
-    reports::write(&dir, &events, args.junit.as_deref(), args.json.as_deref())?;
+    context
+        .out
+        .line(context.out.paint(crate::output::Style::Dim, format_args!("recorded in {}", dir.display())));
+    let written = reports::write(&dir, &events, args.junit.as_deref(), args.json.as_deref());
+    if verdict.outcome != harness_event::Outcome::RollbackIncomplete {
+        let what = "the run is over and rolled back, but its record is not complete".to_owned();
+        // Without its log, nobody could check the verdict.
+        complete.map_err(|error| ExpectedError::Internal { what: what.clone(), source: error.into() })?;
+        written.map_err(|error| ExpectedError::Internal { what, source: error.into() })?;
+    }
     let broken = events.iter().any(|event| {
         matches!(&event.kind, EventKind::RunCancelled { reason: harness_event::CancelReason::Internal(_) })
     });
@@ -202,7 +228,10 @@ impl Record {
         let log = Log::create(&dir.join(reports::EVENTS), Some(sender)).map_err(failed)?;
         // A thread of its own: a reader that does not read must not hold up the run, least of all its rollback.
         let out = Output::stdout(context.global.color);
-        let view = thread::Builder::new().name("line view".to_owned()).spawn(move || show(&receiver, &out)).map_err(failed)?;
+        let view = thread::Builder::new()
+            .name("line view".to_owned())
+            .spawn(move || show(&receiver, &out))
+            .map_err(failed)?;
         let scenario_path = path.display().to_string();
         tracing::debug!(run, sha256 = scenario.sha256, "recording");
         Ok(Self { run, dir, scenario: scenario_path, log, view })
