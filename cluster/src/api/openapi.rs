@@ -43,10 +43,14 @@ pub fn serve(path: &str, headers: &HeaderMap) -> Option<Result<Response, ApiErro
 
 /// The empty document, in the encoding that kubectl asks for.
 fn version_2(headers: &HeaderMap) -> Response {
-    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    const WANTED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    // As real servers answer: an @ is not allowed in a media type.
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     // Field 1, `swagger`: "2.0".
     const EMPTY: &[u8] = b"\x0a\x032.0";
-    let wanted = negotiate::media_ranges(headers).into_iter().any(|range| range.media_type == PROTOBUF);
+    let wanted = negotiate::media_ranges(headers)
+        .into_iter()
+        .any(|range| [WANTED, PROTOBUF].contains(&range.media_type.as_str()));
     if !wanted {
         let info = json!({"title": "Kubernetes", "version": "v1.36.0"});
         let document = json!({"swagger": "2.0", "info": info, "paths": {}, "definitions": {}});
