@@ -2,24 +2,21 @@
 //!
 //! A hash takes tens of milliseconds and 19 MiB by design, so work and memory are bounded: a fixed number of
 //! threads, each with its memory allocated once, and a short queue before them. When the queue is full the
-//! caller is told to come back; nothing else in the service waits for hashes.
+//! caller is told to come back, and nobody waits for a hash longer than until their own deadline.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
 };
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
-use tokio::sync::oneshot;
-
-/// Longest time in the queue. Those who asked have gone, or been told of a failure, soon after that.
-const QUEUE_LIMIT: Duration = Duration::from_millis(700);
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 /// How hashes are made and how many at a time.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +34,7 @@ pub struct PasswordConfig {
 /// Why there is no hash.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    /// All threads are busy, and the queue is full or did not move for too long.
+    /// All threads are busy: the queue is full, or the deadline passed.
     #[error("too many passwords are being checked")]
     Busy,
     /// The parameters or the stored hash are not usable.
@@ -91,15 +88,20 @@ impl Passwords {
     }
 
     /// The PHC string of a new password.
-    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+    pub async fn hash(&self, password: String, deadline: Instant) -> Result<String, PasswordError> {
         let params = self.params.clone();
-        self.run(move |memory| hash(&params, &password, memory)).await
+        self.run(deadline, move |memory| hash(&params, &password, memory)).await
     }
 
     /// Whether the password is the one of `stored`. Without `stored` the answer is `false` after the same work.
-    pub async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, PasswordError> {
+    pub async fn verify(
+        &self,
+        password: String,
+        stored: Option<String>,
+        deadline: Instant,
+    ) -> Result<bool, PasswordError> {
         let decoy = self.decoy.clone();
-        self.run(move |memory| {
+        self.run(deadline, move |memory| {
             let known = stored.is_some();
             let matches = verify(stored.as_deref().unwrap_or(&decoy), &password, memory)?;
             Ok(matches && known)
@@ -109,23 +111,24 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        deadline: Instant,
         job: impl FnOnce(&mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let (reply, answer) = oneshot::channel();
-        let asked = Instant::now();
         let job: Job = Box::new(move |memory| {
-            if reply.is_closed() {
-                // Nobody waits any more: the client went away while this was queued.
-                return;
+            // Nobody waits any more: the client went away, or the deadline passed, while this was queued.
+            if !reply.is_closed() {
+                let _ = reply.send(job(memory));
             }
-            let late = asked.elapsed() > QUEUE_LIMIT;
-            let _ = reply.send(if late { Err(PasswordError::Busy) } else { job(memory) });
         });
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => PasswordError::Busy,
             TrySendError::Disconnected(_) => PasswordError::Gone,
         })?;
-        answer.await.map_err(|_| PasswordError::Gone)?
+        match timeout_at(deadline, answer).await {
+            Ok(answer) => answer.map_err(|_| PasswordError::Gone)?,
+            Err(_) => Err(PasswordError::Busy),
+        }
     }
 }
 
@@ -182,7 +185,13 @@ fn verify(stored: &str, password: &str, memory: &mut Vec<Block>) -> Result<bool,
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(20)
+    }
 
     fn start(threads: usize, queue: usize) -> Passwords {
         Passwords::start(PasswordConfig { memory_kib: 64, iterations: 1, threads, queue }).unwrap()
@@ -191,13 +200,13 @@ mod tests {
     #[tokio::test]
     async fn hash_and_verify() {
         let passwords = start(2, 4);
-        let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let stored = passwords.hash("correct horse".to_owned(), soon()).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{stored}");
-        assert_ne!(stored, passwords.hash("correct horse".to_owned()).await.unwrap(), "salts differ");
-        assert!(passwords.verify("correct horse".to_owned(), Some(stored.clone())).await.unwrap());
-        assert!(!passwords.verify("correct hors".to_owned(), Some(stored)).await.unwrap());
-        assert!(!passwords.verify("no user has this password".to_owned(), None).await.unwrap());
-        let broken = passwords.verify("x".to_owned(), Some("plain".to_owned())).await;
+        assert_ne!(stored, passwords.hash("correct horse".to_owned(), soon()).await.unwrap(), "salts differ");
+        assert!(passwords.verify("correct horse".to_owned(), Some(stored.clone()), soon()).await.unwrap());
+        assert!(!passwords.verify("correct hors".to_owned(), Some(stored), soon()).await.unwrap());
+        assert!(!passwords.verify("no user has this password".to_owned(), None, soon()).await.unwrap());
+        let broken = passwords.verify("x".to_owned(), Some("plain".to_owned()), soon()).await;
         assert!(matches!(broken, Err(PasswordError::Stored(_))), "{broken:?}");
     }
 
@@ -222,13 +231,18 @@ mod tests {
         .unwrap();
         running.await.unwrap();
         // The next one takes the one place in the queue; the one after that is refused.
-        let mut waiting = Box::pin(passwords.hash("x".to_owned()));
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let mut waiting = Box::pin(passwords.hash("x".to_owned(), deadline));
         assert!(futures::poll!(waiting.as_mut()).is_pending());
-        assert!(matches!(passwords.hash("x".to_owned()).await, Err(PasswordError::Busy)));
-        tokio::time::sleep(QUEUE_LIMIT + Duration::from_millis(50)).await;
+        assert!(matches!(passwords.hash("x".to_owned(), soon()).await, Err(PasswordError::Busy)));
+        assert!(matches!(waiting.await, Err(PasswordError::Busy)), "the deadline passed");
         drop(release);
-        assert!(matches!(waiting.await, Err(PasswordError::Busy)), "waited for too long");
-        assert!(passwords.hash("x".to_owned()).await.is_ok(), "the queue moves again");
+        let moving = async {
+            while passwords.hash("x".to_owned(), soon()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), moving).await.expect("the queue moves again");
     }
 
     /// Median of five times.
@@ -236,7 +250,10 @@ mod tests {
         let mut times = Vec::new();
         for _ in 0..5 {
             let start = Instant::now();
-            let _ = passwords.verify("wrong password".to_owned(), stored.map(str::to_owned)).await.unwrap();
+            let _ = passwords
+                .verify("wrong password".to_owned(), stored.map(str::to_owned), soon())
+                .await
+                .unwrap();
             times.push(start.elapsed());
         }
         times.sort();
@@ -247,7 +264,7 @@ mod tests {
     async fn an_unknown_user_takes_as_long_as_a_wrong_password() {
         let config = PasswordConfig { memory_kib: 8192, iterations: 2, threads: 1, queue: 4 };
         let passwords = Passwords::start(config).unwrap();
-        let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
+        let stored = passwords.hash("correct horse".to_owned(), soon()).await.unwrap();
         let (wrong, unknown) = (time(&passwords, Some(&stored)).await, time(&passwords, None).await);
         let ratio = unknown.as_secs_f64() / wrong.as_secs_f64();
         assert!(

@@ -1,5 +1,7 @@
 //! The HTTP side of `auth`.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
@@ -7,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use tokio::time::Instant;
 
 use super::{
     credentials::Credentials,
@@ -27,6 +30,9 @@ use crate::{
     service::{Listen, Service, background},
 };
 
+/// Time after which a request that still waits for its password hash is told to come back. Together with opening
+/// the session it stays below the time that `api` waits.
+const HASH_DEADLINE: Duration = Duration::from_millis(1100);
 /// Longest JSON body in bytes.
 const MAX_BODY: usize = 16 * 1024;
 const ROUTES: &[Route] =
@@ -46,7 +52,7 @@ struct Auth {
 /// The service, configured from the environment.
 pub fn service(env: &Env) -> Result<Service, ConfigError> {
     let metrics = Metrics::new("auth");
-    let max_connections = env.number("DB_MAX_CONNECTIONS", 8, 1, 100)?;
+    let max_connections = env.number("DB_MAX_CONNECTIONS", 4, 1, 100)?;
     let database = Database::new(database::options(env)?, max_connections as u32, &metrics);
     let sessions = Sessions::from_env(env)?;
     let passwords = passwords(env)?;
@@ -92,23 +98,26 @@ fn passwords(env: &Env) -> Result<Passwords, ConfigError> {
 }
 
 async fn register(State(auth): State<Auth>, Json(input): Json<Credentials>) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + HASH_DEADLINE;
     let input = input.checked()?;
     let taken = || ApiError::new(StatusCode::CONFLICT, "This username is already taken");
     // Hashing is expensive: look first. The insert decides.
     if users::find(&auth.database, &input.username).await?.is_some() {
         return Err(taken());
     }
-    let hash = auth.passwords.hash(input.password).await.map_err(|error| auth.password_error(&error))?;
+    let hash =
+        auth.passwords.hash(input.password, deadline).await.map_err(|error| auth.password_error(&error))?;
     let user = users::insert(&auth.database, &input.username, &hash).await?.ok_or_else(taken)?;
     tracing::info!(user_id = user.id, "user registered");
     Ok((StatusCode::CREATED, axum::Json(UserBody { user })).into_response())
 }
 
 async fn login(State(auth): State<Auth>, Json(input): Json<Credentials>) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + HASH_DEADLINE;
     let input = input.checked()?;
     let (user, hash) = users::find(&auth.database, &input.username).await?.unzip();
     // The same work and the same answer whether the name is unknown or the password is wrong.
-    let verified = auth.passwords.verify(input.password, hash).await;
+    let verified = auth.passwords.verify(input.password, hash, deadline).await;
     let verified = verified.map_err(|error| auth.password_error(&error))?;
     let user = match user {
         Some(user) if verified => user,

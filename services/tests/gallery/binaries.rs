@@ -242,21 +242,31 @@ async fn a_thousand_wrong_passwords() {
             let stack = &stack;
             async move { stack.post("/login", "ann", &format!("wrong password {n}")).await.0 }
         });
-        tries.buffer_unordered(32).collect::<Vec<_>>().await
+        tries.buffer_unordered(16).collect::<Vec<_>>().await
     };
-    assert!(attack(WARM_UP).await.iter().all(|status| matches!(status, 401 | 429)));
+    let all_refused = |statuses: &[u16]| {
+        let warnings = [&stack.auth, &stack.api, &stack.portal].map(|service| {
+            let lines =
+                service.lines().into_iter().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            lines.take(10).collect::<Vec<_>>()
+        });
+        assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}\n{warnings:#?}");
+    };
+    // Opens all connections; how soon that is done depends on the machine.
+    attack(WARM_UP).await;
     let processes = [&stack.auth, &stack.api, &stack.portal].map(|service| service.process.id());
     let before = processes.map(resident_bytes);
     let during = async {
-        // The user is not locked out while it goes on.
-        let start = Instant::now();
-        let (status, body, _) = stack.post("/login", "ann", "correct horse").await;
-        assert_eq!(status, 200, "{body}");
-        start.elapsed()
+        // The user is not locked out while it goes on; at worst told to try again.
+        eventually(Duration::from_secs(5), "a login during the attack", async || {
+            let (status, body, _) = stack.post("/login", "ann", "correct horse").await;
+            assert!(matches!(status, 200 | 429), "{status} {body}");
+            (status == 200).then_some(())
+        })
+        .await;
     };
-    let (statuses, login) = tokio::join!(attack(1000), during);
-    assert!(statuses.iter().all(|status| matches!(status, 401 | 429)), "{statuses:?}");
-    assert!(login < Duration::from_secs(2), "a login took {login:?}");
+    let (statuses, ()) = tokio::join!(attack(1000), during);
+    all_refused(&statuses);
     assert_eq!(stack.post("/login", "ann", "correct horse").await.0, 200, "nor afterwards");
     for (before, process) in before.into_iter().zip(processes) {
         let grown = resident_bytes(process).saturating_sub(before);

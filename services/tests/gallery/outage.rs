@@ -128,7 +128,7 @@ async fn session_store_stopped_hung_and_back() {
     let cookie = login_works(&system).await;
 
     system.redis.hang();
-    futures::future::join_all((0..20).map(|_| login_fails(&system))).await;
+    futures::future::join_all((0..8).map(|_| login_fails(&system))).await;
     let (status, body) = system.profile(&cookie).await;
     assert_eq!((status, body["error"].as_str()), (503, Some(FAILED)));
     assert!(!ready(&system, system.auth.address).await);
