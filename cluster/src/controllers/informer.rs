@@ -244,8 +244,11 @@ mod tests {
         ConfigMap { metadata, ..ConfigMap::default() }
     }
 
-    fn recorded(informer: &Informer<ConfigMap>) -> Arc<Mutex<Vec<(Option<String>, Option<String>)>>> {
-        let seen: Arc<Mutex<Vec<_>>> = Arc::default();
+    /// Old and new resourceVersion of each change.
+    type Seen = Arc<Mutex<Vec<(Option<String>, Option<String>)>>>;
+
+    fn recorded(informer: &Informer<ConfigMap>) -> Seen {
+        let seen = Seen::default();
         let sink = Arc::clone(&seen);
         informer.on_change(move |change| {
             let version = |object: &Option<Arc<ConfigMap>>| {

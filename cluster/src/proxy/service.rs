@@ -61,11 +61,8 @@ fn backends(port: &ServicePort, slices: &[&EndpointSlice]) -> Backends {
 pub fn unsupported(service: &Service) -> Vec<String> {
     let Some(spec) = service.spec.as_ref() else { return Vec::new() };
     let mut found = Vec::new();
-    match spec.type_.as_deref() {
-        Some(type_ @ ("NodePort" | "LoadBalancer")) => {
-            found.push(format!("spec.type {type_} beyond its ClusterIP"))
-        }
-        _ => {}
+    if let Some(type_ @ ("NodePort" | "LoadBalancer")) = spec.type_.as_deref() {
+        found.push(format!("spec.type {type_} beyond its ClusterIP"));
     }
     if spec.session_affinity.as_deref() == Some("ClientIP") {
         found.push("spec.sessionAffinity ClientIP".to_owned());

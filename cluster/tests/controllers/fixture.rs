@@ -223,8 +223,37 @@ impl World {
         }
     }
 
+    /// Counts the pods that are created from now on.
+    pub async fn count_created_pods(&self) -> Created {
+        let events = self.api::<Pod>().watch(&kube::api::WatchParams::default(), "0").await.unwrap().boxed();
+        Created { events }
+    }
+
     fn text(&self) -> String {
         self.lines.lock().unwrap().join("\n")
+    }
+}
+
+/// A watch of pods.
+pub struct Created {
+    events: futures::stream::BoxStream<'static, Result<kube::api::WatchEvent<Pod>, kube::Error>>,
+}
+
+impl Created {
+    /// Number of pods created up to and including the one of that name.
+    pub async fn until(mut self, name: &str) -> usize {
+        let count = async {
+            let mut count = 0;
+            loop {
+                if let Some(kube::api::WatchEvent::Added(pod)) = self.events.try_next().await.unwrap() {
+                    count += 1;
+                    if pod.name_any() == name {
+                        return count;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(SOON, count).await.unwrap_or_else(|_| panic!("pod {name} was not seen"))
     }
 }
 

@@ -39,23 +39,29 @@ const DEBT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Slices that were created and that the cache has not shown yet. Their names are random, so a second create would not fail.
 #[derive(Debug, Default)]
 pub struct SliceDebts {
-    by_service: Mutex<HashMap<ObjectKey, (HashSet<String>, Option<Instant>)>>,
+    by_service: Mutex<HashMap<ObjectKey, Debt>>,
+}
+
+#[derive(Debug, Default)]
+struct Debt {
+    names: HashSet<String>,
+    since: Option<Instant>,
 }
 
 impl SliceDebts {
     fn created(&self, service: &ObjectKey, name: String) {
         let mut all = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
-        let (names, since) = all.entry(service.clone()).or_default();
-        names.insert(name);
-        *since = Some(Instant::now());
+        let debt = all.entry(service.clone()).or_default();
+        debt.names.insert(name);
+        debt.since = Some(Instant::now());
     }
 
     /// The cache shows this slice, or has seen it go.
     pub fn seen(&self, service: &ObjectKey, name: &str) {
         let mut all = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((names, _)) = all.get_mut(service) {
-            names.remove(name);
-            if names.is_empty() {
+        if let Some(debt) = all.get_mut(service) {
+            debt.names.remove(name);
+            if debt.names.is_empty() {
                 all.remove(service);
             }
         }
@@ -63,10 +69,10 @@ impl SliceDebts {
 
     fn settled(&self, service: &ObjectKey, cached: &dyn Fn(&str) -> bool) -> bool {
         let mut all = self.by_service.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((names, since)) = all.get_mut(service) else { return true };
+        let Some(debt) = all.get_mut(service) else { return true };
         // The watch may have been faster than the answer to the create.
-        names.retain(|name| !cached(name));
-        let settled = names.is_empty() || since.is_some_and(|since| since.elapsed() > DEBT_TIMEOUT);
+        debt.names.retain(|name| !cached(name));
+        let settled = debt.names.is_empty() || debt.since.is_some_and(|since| since.elapsed() > DEBT_TIMEOUT);
         if settled {
             all.remove(service);
         }
