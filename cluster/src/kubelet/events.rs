@@ -14,6 +14,8 @@ use kube::{
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::status::whole_seconds;
+
 /// Events remembered for counting; older ones start again with a count of one.
 const REMEMBERED: usize = 4096;
 
@@ -139,9 +141,9 @@ fn event_name(object: &ObjectReference, now: Timestamp) -> String {
     format!("{}.{:016x}", object.name.as_deref().unwrap_or_default(), now.as_nanosecond() as u64)
 }
 
-/// Kubernetes' `Time` has whole seconds.
+/// Kubernetes' `Time` has whole seconds, cut off.
 fn seconds(time: Timestamp) -> String {
-    format!("{time:.0}")
+    whole_seconds(time).0.to_string()
 }
 
 type Key = (Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);

@@ -78,7 +78,7 @@ async fn the_container_sees_its_configuration_and_updates_of_it() {
         Api::default_namespaced(node.client.clone());
     claims.create(&Default::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
     node.until("p", "ready=True").await;
-    let log = node.log(&pod, "main", 0, "http://127").await;
+    let log = node.log(&pod, "main", 0, "$(URL)").await;
     let claim = claims.get("c").await.unwrap();
     assert_eq!(claim.status.unwrap().phase.unwrap(), "Bound");
     let data = node.directory.path().join("volumes").join(claim.spec.unwrap().volume_name.unwrap());

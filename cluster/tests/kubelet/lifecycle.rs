@@ -235,12 +235,32 @@ async fn a_shorter_grace_period_and_a_forced_deletion_hasten_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_ends_the_pod() {
     let node = TestNode::start().await;
-    node.create("p", json!({"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1, "containers": [
-        {"name": "main", "image": "busybox", "command": ["sleep", "100"]},
-    ]}))
+    node.create(
+        "p",
+        json!({"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1, "containers": [
+            {"name": "main", "image": "busybox", "command": ["sleep", "100"]},
+        ]}),
+    )
     .await;
     node.until("p", "phase=Failed").await;
     let status = node.pods().get("p").await.unwrap().status.unwrap();
     assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_image_restarts_the_container() {
+    let node = TestNode::start().await;
+    let command = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"];
+    node.create("p", json!({"containers": [{"name": "main", "image": "busybox:1", "command": command}]}))
+        .await;
+    node.until("p", "ready=True").await;
+    let patch = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "busybox:2"}]);
+    let patch = kube::api::Patch::Json::<()>(serde_json::from_value(patch).unwrap());
+    node.pods().patch("p", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    node.until("p", "main[running last=terminated:Completed(0) ready=True rc=1").await;
+    node.event("p", "Killing", "Container main definition changed, will be restarted").await;
+    let status = node.pods().get("p").await.unwrap().status.unwrap();
+    assert_eq!(status.container_statuses.unwrap()[0].image, "busybox:2");
     node.stop().await;
 }

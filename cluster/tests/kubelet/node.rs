@@ -21,7 +21,9 @@ async fn the_node_is_ready_and_renews_its_lease() {
     let leases: Api<Lease> = Api::namespaced(node.client.clone(), "kube-node-lease");
     let held = |lease: Option<&Lease>| {
         let spec = lease.and_then(|lease| lease.spec.as_ref());
-        spec.is_some_and(|spec| spec.holder_identity.as_deref() == Some("node-1") && spec.renew_time.is_some())
+        spec.is_some_and(|spec| {
+            spec.holder_identity.as_deref() == Some("node-1") && spec.renew_time.is_some()
+        })
     };
     timeout(PATIENCE, await_condition(leases, "node-1", held)).await.unwrap().unwrap();
     node.stop().await;

@@ -45,7 +45,8 @@ async fn a_database_is_initialised_stopped_cleanly_and_found_again() {
         return;
     }
     let node = TestNode::start().await;
-    node.config_map("init", json!({"1.sql": "CREATE TABLE t (answer int); INSERT INTO t VALUES (42);"})).await;
+    node.config_map("init", json!({"1.sql": "CREATE TABLE t (answer int); INSERT INTO t VALUES (42);"}))
+        .await;
     let claim = json!({"metadata": {"name": "data"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
     }});

@@ -277,7 +277,8 @@ fn container(status: &ContainerStatus) -> String {
         _ => "?".to_owned(),
     };
     if let Some(end) = status.last_state.as_ref().and_then(|state| state.terminated.as_ref()) {
-        text = format!("{text} last=terminated:{}({})", end.reason.clone().unwrap_or_default(), end.exit_code);
+        text =
+            format!("{text} last=terminated:{}({})", end.reason.clone().unwrap_or_default(), end.exit_code);
     }
     let python = |value: bool| if value { "True" } else { "False" };
     let (ready, started) = (python(status.ready), python(status.started == Some(true)));

@@ -150,6 +150,7 @@ impl PodWorker {
         let specification = self.spec_of(index);
         let container = &mut self.containers[index];
         container.begin();
+        container.view.image = specification.image.clone().unwrap_or_default();
         let attempt = container.attempt;
         let request = StartRequest {
             pod: self.pod.clone(),
@@ -300,6 +301,22 @@ impl PodWorker {
         let hook = running.exec.container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.clone());
         let hook = hook.map(|hook| (hook, self.pod.clone()));
         running.stopping = Some((stop::spawn(&self.node, running, hook, grace), grace));
+    }
+
+    /// The image is the one part of a container that may change in a pod: such a container is stopped and started anew.
+    pub(super) fn replace_changed_containers(&mut self) {
+        for index in 0..self.containers.len() {
+            let wanted = self.spec_of(index).image;
+            let changed = match &self.containers[index].flow {
+                Flow::Running(running) => running.exec.container.image != wanted,
+                _ => false,
+            };
+            if changed {
+                let name = &self.containers[index].view.name;
+                let message = format!("Container {name} definition changed, will be restarted");
+                self.stop_container(index, message, self.node.grace(&self.pod));
+            }
+        }
     }
 
     pub(super) fn container_ended(&mut self, index: usize, exit: Exit, now: Timestamp) {

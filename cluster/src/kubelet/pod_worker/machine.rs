@@ -103,6 +103,7 @@ pub struct PodWorker {
     pub(super) start_time: Timestamp,
     pub(super) verdict: Option<(&'static str, String)>,
     pub(super) written: Option<PodStatus>,
+    pub(super) publish_again: Option<Timestamp>,
 }
 
 impl PodWorker {
@@ -158,6 +159,7 @@ impl PodWorker {
             sandbox_ready: false,
             start_time: Timestamp::now(),
             verdict: None,
+            publish_again: None,
             written: finished.then(|| pod.status.clone().unwrap_or_default()),
             node,
             pod,
@@ -202,6 +204,7 @@ impl PodWorker {
             Message::Pod(pod) => {
                 self.pod = pod;
                 self.observe_pod();
+                self.replace_changed_containers();
             }
             Message::Deleted => self.stop(StopReason::Vanished, MIN_GRACE),
             Message::Shutdown => self.stop(StopReason::Shutdown, self.node.shutdown_grace(&self.pod)),
@@ -419,9 +422,11 @@ impl PodWorker {
             _ => None,
         });
         match &self.stage {
-            Stage::SettingUp { retry_at, .. } => retry_at.iter().copied().chain(self.deadline()).min(),
-            Stage::Running => containers.chain(self.deadline()).min(),
-            _ => None,
+            Stage::SettingUp { retry_at, .. } => {
+                retry_at.iter().copied().chain(self.deadline()).chain(self.publish_again).min()
+            }
+            Stage::Running => containers.chain(self.deadline()).chain(self.publish_again).min(),
+            _ => self.publish_again,
         }
     }
 

@@ -17,6 +17,11 @@ use crate::kubelet::{
     volumes::PodDirectory,
 };
 
+/// Pause before a failed write is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// Attempts at removing a pod that has ended; only a broken API server needs more than one.
+const DELETE_ATTEMPTS: u32 = 30;
+
 impl PodWorker {
     pub(super) fn api(&self) -> Api<Pod> {
         Api::namespaced(self.node.client.clone(), self.pod.metadata.namespace.as_deref().unwrap_or_default())
@@ -62,10 +67,16 @@ impl PodWorker {
         let patch = json!({"metadata": {"uid": self.pod.metadata.uid}, "status": new});
         let name = self.pod.metadata.name.clone().unwrap_or_default();
         match self.api().patch_status(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(_) => self.written = Some(new),
+            Ok(_) => {
+                self.written = Some(new);
+                self.publish_again = None;
+            }
             // Gone, or another pod of the same name: the watch will say so.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-            Err(error) => tracing::warn!(pod = name, %error, "a pod's status could not be written"),
+            Err(error) => {
+                tracing::warn!(pod = name, %error, "a pod's status could not be written");
+                self.publish_again = Some(Timestamp::now() + RETRY);
+            }
         }
     }
 
@@ -77,12 +88,15 @@ impl PodWorker {
             preconditions: Some(Preconditions { uid: self.pod.metadata.uid.clone(), resource_version: None }),
             ..DeleteParams::default()
         };
-        match api.delete(name, &parameters).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-            Err(error) => {
-                tracing::warn!(pod = name, %error, "a terminated pod could not be removed from the API")
+        for _ in 0..DELETE_ATTEMPTS {
+            match api.delete(name, &parameters).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => return,
+                Err(error) => {
+                    tracing::warn!(pod = name, %error, "a terminated pod could not be removed from the API")
+                }
             }
+            tokio::time::sleep(RETRY).await;
         }
     }
 
