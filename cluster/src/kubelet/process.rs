@@ -63,6 +63,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Launcher {
     shim: Vec<OsString>,
+    program: PathBuf,
     cluster_id: String,
     records: PathBuf,
     // Fork and exec are CPU bound: more at once than there are cores only makes all of them late.
@@ -120,7 +121,12 @@ impl Launcher {
     /// directory in which running containers are noted for the next start's cleanup.
     pub fn new(shim: Vec<OsString>, cluster_id: String, records: PathBuf) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { shim, cluster_id, records, slots: Semaphore::new(cores * 2) }
+        // Our own executable is started by what the kernel holds open, not by name: a rebuild or an upgrade while the cluster
+        // runs must not put another version's shim beside this kubelet.
+        let program = shim.first().map(PathBuf::from).unwrap_or_default();
+        let own = std::env::current_exe().is_ok_and(|own| own == program);
+        let program = if own { PathBuf::from("/proc/self/exe") } else { program };
+        Self { shim, program, cluster_id, records, slots: Semaphore::new(cores * 2) }
     }
 
     /// Starts a container; `on_exit` is called once, when it and everything it started is gone and its log is complete.
@@ -160,13 +166,14 @@ impl Launcher {
     async fn spawn(&self, owner: &Owner, spec: &ProcessSpec) -> Result<Shim, StartError> {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
-        let Some((program, leading)) = self.shim.split_first() else {
+        let Some((name, leading)) = self.shim.split_first() else {
             return Err(StartError::Program("no shim program is configured".to_owned()));
         };
-        let failed = |source| StartError::Shim { program: program.clone(), source };
+        let failed = |source| StartError::Shim { program: name.clone(), source };
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         ours.set_nonblocking(true).map_err(failed)?;
-        let mut child = Command::new(program)
+        let mut child = Command::new(&self.program)
+            .arg0(name)
             .args(leading)
             .arg(&owner.title)
             .env_clear()
