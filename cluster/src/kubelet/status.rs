@@ -437,7 +437,10 @@ mod tests {
     #[test]
     fn phase_and_readiness_follow_the_containers() {
         use ContainerKind::{Init, Sidecar};
-        let rows: [(&str, &[(ContainerKind, &str)], [&str; 2], bool, &str, &str, &str); 14] = [
+        // Policy, init containers, containers, finished; phase, Initialized, Ready.
+        type Row<'a> =
+            (&'a str, &'a [(ContainerKind, &'a str)], [&'a str; 2], bool, &'a str, &'a str, &'a str);
+        let rows: [Row<'_>; 14] = [
             ("Always", &[], ["waiting", "waiting"], false, "Pending", "True", "False ContainersNotReady"),
             ("Always", &[], ["running", "waiting"], false, "Pending", "True", "False ContainersNotReady"),
             ("Always", &[], ["running", "running"], false, "Running", "True", "True"),
