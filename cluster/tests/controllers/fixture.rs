@@ -39,11 +39,14 @@ pub const NS: &str = "demo";
 
 static SEED: AtomicU64 = AtomicU64::new(1);
 
+/// Lines with the resourceVersion of the state they describe.
+type Lines = Arc<Mutex<Vec<(u64, String)>>>;
+
 /// A running control plane without a real kubelet.
 pub struct World {
     pub server: ApiServer,
     pub client: Client,
-    pub lines: Arc<Mutex<Vec<String>>>,
+    lines: Lines,
     shutdown: CancellationToken,
     _logs: tempfile::TempDir,
 }
@@ -75,7 +78,7 @@ impl World {
         let namespace = serde_json::from_value(json!({ "metadata": { "name": NS } })).unwrap();
         namespaces.create(&PostParams::default(), &namespace).await.unwrap();
         tokio::spawn(cluster::controllers::run(client.clone(), shutdown.clone()));
-        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let lines = Lines::default();
         record::<Deployment>(&client, &lines, &shutdown).await;
         record::<ReplicaSet>(&client, &lines, &shutdown).await;
         record::<Event>(&client, &lines, &shutdown).await;
@@ -214,7 +217,7 @@ impl World {
     /// Waits for a recorded line that contains the text.
     pub async fn until_line(&self, text: &str) {
         let reached = async {
-            while !self.lines.lock().unwrap().iter().any(|line| line.contains(text)) {
+            while !self.lines().iter().any(|line| line.contains(text)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -229,8 +232,15 @@ impl World {
         Created { events }
     }
 
+    /// What was seen so far, in the order of the writes: each kind has its own watch, and they overtake each other.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.lines.lock().unwrap().clone();
+        lines.sort_by_key(|(version, _)| *version);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+
     fn text(&self) -> String {
-        self.lines.lock().unwrap().join("\n")
+        self.lines().join("\n")
     }
 }
 
@@ -269,7 +279,7 @@ pub fn is_complete(deployment: &Deployment) -> bool {
 }
 
 /// Writes one line for each change, in the form of the recordings' timelines.
-async fn record<K>(client: &Client, lines: &Arc<Mutex<Vec<String>>>, shutdown: &CancellationToken)
+async fn record<K>(client: &Client, lines: &Lines, shutdown: &CancellationToken)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
         + Clone
@@ -297,7 +307,8 @@ where
                 _ => return,
             };
             let line = line(&K::kind(&()), type_, &serde_json::to_value(&object).unwrap());
-            lines.lock().unwrap().push(line);
+            let version = object.resource_version().unwrap().parse().unwrap();
+            lines.lock().unwrap().push((version, line));
         }
     });
 }

@@ -43,7 +43,7 @@ async fn background_deletion_collects_from_the_top() {
     delete(&world, PropagationPolicy::Background).await;
     world.until_pods("gone", |pods| pods.is_empty()).await;
     world.until_line("replicaset DELETED").await;
-    let lines = world.lines.lock().unwrap().clone();
+    let lines = world.lines();
     assert!(position(&lines, "deployment DELETED") < position(&lines, "replicaset DELETED"));
 }
 
@@ -59,7 +59,7 @@ async fn foreground_deletion_collects_from_the_bottom() {
     world.until::<Deployment>("web", "gone", |deployment| deployment.is_none()).await;
     assert_eq!(world.list::<Pod>().await.len(), 0);
     world.until_line("deployment DELETED").await;
-    let lines = world.lines.lock().unwrap().clone();
+    let lines = world.lines();
     assert!(position(&lines, "replicaset DELETED") < position(&lines, "deployment DELETED"));
     let created = lines.iter().filter(|line| line.contains("Created pod")).count();
     assert_eq!(created, 2, "no pod is made while its owners go");

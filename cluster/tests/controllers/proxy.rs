@@ -156,7 +156,7 @@ async fn a_port_that_is_held_gives_an_event_and_is_served_when_it_is_free() {
     object["metadata"]["name"] = "held".into();
     world.create::<EndpointSlice>(object).await;
     world.until_line("event ADDED Warning PortOccupied Service/held").await;
-    let lines = world.lines.lock().unwrap().clone();
+    let lines = world.lines();
     let line = lines.iter().find(|line| line.contains("PortOccupied")).unwrap();
     assert!(line.contains(&format!("of process {} (", std::process::id())), "{line}");
     drop(holder);

@@ -112,7 +112,7 @@ async fn a_new_deployment_passes_through_the_recorded_states() {
     let world = World::start().await;
     world.create::<Deployment>(deployment(3, "busybox", json!({}))).await;
     world.until_line("(NewReplicaSetAvailable)").await;
-    let (seen, recorded) = (world.lines.lock().unwrap().clone(), golden("01-deployment-create.txt"));
+    let (seen, recorded) = (world.lines(), golden("01-deployment-create.txt"));
     assert_eq!(deployment_states(&seen), deployment_states(&recorded));
     assert_eq!(scaling_events(&seen), scaling_events(&recorded));
     assert_eq!(sizes(&seen), sizes(&recorded));
@@ -138,7 +138,7 @@ async fn a_rolling_update_scales_in_the_recorded_order() {
         )
         .await;
     let recorded = before(&golden("03-rollout-good.txt"), "kubectl set image");
-    let seen = world.lines.lock().unwrap().clone();
+    let seen = world.lines();
     assert_eq!(scaling_events(&seen), scaling_events(&recorded));
     assert_eq!(sizes(&seen), sizes(&recorded));
     assert_eq!(deployment_states(&seen), deployment_states(&recorded));
@@ -147,7 +147,8 @@ async fn a_rolling_update_scales_in_the_recorded_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_image_times_out_and_undo_gives_the_old_replica_set_the_next_revision() {
     let world = World::start().await;
-    let quick = json!({ "progressDeadlineSeconds": 1 });
+    // Times are stored in whole seconds, so the deadline may pass up to a second early.
+    let quick = json!({ "progressDeadlineSeconds": 3 });
     world.create::<Deployment>(deployment(3, "busybox", quick)).await;
     world.until_line("(NewReplicaSetAvailable)").await;
     let first = world.list::<ReplicaSet>().await[0].clone();
@@ -175,7 +176,7 @@ async fn a_bad_image_times_out_and_undo_gives_the_old_replica_set_the_next_revis
         )
         .await;
 
-    let (seen, recorded) = (world.lines.lock().unwrap().clone(), golden("04-rollout-bad-image-undo.txt"));
+    let (seen, recorded) = (world.lines(), golden("04-rollout-bad-image-undo.txt"));
     assert_eq!(scaling_events(&seen), scaling_events(&recorded));
     assert_eq!(sizes(&seen), sizes(&recorded));
     assert_eq!(deployment_states(&seen), deployment_states(&recorded));
@@ -198,7 +199,7 @@ async fn recreate_waits_for_the_old_pods() {
             "rev=2 conds=Available=True(MinimumReplicasAvailable),Progressing=True(NewReplicaSetAvailable)",
         )
         .await;
-    let (seen, recorded) = (world.lines.lock().unwrap().clone(), golden("18-recreate-strategy.txt"));
+    let (seen, recorded) = (world.lines(), golden("18-recreate-strategy.txt"));
     assert_eq!(scaling_events(&seen), scaling_events(&recorded));
     assert_eq!(sizes(&seen), sizes(&recorded));
     assert_eq!(deployment_states(&seen), deployment_states(&recorded));
@@ -265,7 +266,7 @@ async fn scaling_passes_through_the_recorded_sizes() {
     }
     world.settled().await;
     world.until_line("from 5 to 2").await;
-    let (seen, recorded) = (world.lines.lock().unwrap().clone(), golden("02-scale-2-5-2.txt"));
+    let (seen, recorded) = (world.lines(), golden("02-scale-2-5-2.txt"));
     assert_eq!(scaling_events(&seen), scaling_events(&recorded));
     assert_eq!(sizes(&seen), sizes(&recorded));
     assert_eq!(deployment_states(&seen), deployment_states(&recorded));
