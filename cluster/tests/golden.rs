@@ -232,3 +232,76 @@ async fn errors_are_those_of_a_real_server() {
         assert!(cases.iter().any(|case| case.name == *name), "{name} is not a recorded case");
     }
 }
+
+fn recorded_discovery() -> Value {
+    serde_json::from_str(include_str!("golden/discovery.json")).unwrap()
+}
+
+#[tokio::test]
+async fn discovery_describes_resources_as_a_real_server_does() {
+    let fixture = Fixture::new();
+    for (path, recorded) in recorded_discovery()["resources"].as_object().unwrap() {
+        let recorded = recorded.as_array().unwrap();
+        let answer = send(&fixture, "GET", path, &json!({"Accept": "application/json"}), None).await;
+        let ours = answer.body["resources"].as_array().unwrap();
+        assert!(!ours.is_empty(), "{path}");
+        for entry in ours {
+            let found = recorded.iter().find(|other| other["name"] == entry["name"]);
+            assert_eq!(Some(entry), found, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn aggregated_discovery_describes_resources_as_a_real_server_does() {
+    let fixture = Fixture::new();
+    let accept = json!({"Accept": "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"});
+    for (path, recorded) in recorded_discovery()["aggregated"].as_object().unwrap() {
+        let answer = send(&fixture, "GET", path, &accept, None).await;
+        for group in answer.body["items"].as_array().unwrap() {
+            let name = &group["metadata"]["name"];
+            let recorded =
+                recorded.as_array().unwrap().iter().find(|other| other["metadata"]["name"] == *name).unwrap();
+            for resource in group["versions"][0]["resources"].as_array().unwrap() {
+                let theirs = recorded["resources"].as_array().unwrap();
+                let mut theirs =
+                    theirs.iter().find(|other| other["resource"] == resource["resource"]).unwrap().clone();
+                // Only what is served is listed: fewer subresources, in the same form and order.
+                let served = resource["subresources"].as_array().cloned().unwrap_or_default();
+                if let Some(fields) = theirs.as_object_mut() {
+                    if let Some(Value::Array(all)) = fields.get_mut("subresources") {
+                        all.retain(|other| {
+                            served.iter().any(|own| own["subresource"] == other["subresource"])
+                        });
+                    }
+                    fields.retain(|key, value| {
+                        key != "subresources" || value.as_array().is_some_and(|all| !all.is_empty())
+                    });
+                }
+                assert_eq!(*resource, theirs);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn tables_have_the_columns_of_a_real_server() {
+    let fixture = Fixture::new();
+    let recorded = recorded_discovery();
+    let columns = recorded["columns"].as_object().unwrap();
+    assert!(columns.len() >= 12, "{}", columns.len());
+    for (plural, recorded) in columns {
+        let root = match plural.as_str() {
+            "deployments" | "replicasets" => "/apis/apps/v1",
+            "endpointslices" => "/apis/discovery.k8s.io/v1",
+            _ => "/api/v1",
+        };
+        let accept = json!({"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"});
+        let answer = send(&fixture, "GET", &format!("{root}/{plural}"), &accept, None).await;
+        let mut ours = answer.body["columnDefinitions"].clone();
+        for column in ours.as_array_mut().unwrap() {
+            column.as_object_mut().unwrap().remove("description");
+        }
+        assert_eq!(ours, *recorded, "{plural}");
+    }
+}

@@ -61,14 +61,10 @@ impl Entry {
     /// As conflict messages name it.
     fn describe(&self) -> String {
         let Writer { manager, operation, api_version, subresource } = &self.writer;
-        let mut text = format!("{manager:?}");
-        if !subresource.is_empty() {
-            text.push_str(&format!(" with subresource {subresource:?}"));
-        }
-        if *operation == "Update" {
-            text.push_str(&format!(" using {api_version}"));
-        }
-        text
+        let through =
+            if subresource.is_empty() { String::new() } else { format!(" with subresource {subresource:?}") };
+        let version = if *operation == "Update" { format!(" using {api_version}") } else { String::new() };
+        format!("{manager:?}{through}{version}")
     }
 }
 

@@ -457,7 +457,7 @@ pub static RESOURCES: [Resource; 16] = [
         collection: collection::ENDPOINT_SLICES,
         generation: true,
         decode: typed::<EndpointSlice>,
-        storage_version_hash: "Nx3SIv6I0mE=",
+        storage_version_hash: "qgS0xkrxYAI=",
         ..BASE
     },
 ];

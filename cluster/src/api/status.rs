@@ -148,12 +148,11 @@ impl ApiError {
     /// 409 of server-side apply: other managers own the fields. Each cause is (manager text, field path).
     pub fn apply_conflict(causes: &[(String, String)]) -> Self {
         let many = if causes.len() == 1 { "conflict" } else { "conflicts" };
-        let mut message = format!("Apply failed with {} {many}: ", causes.len());
-        if let [(manager, field)] = causes {
-            message.push_str(&format!("conflict with {manager}: {field}"));
-        } else {
-            message = format!("Apply failed with {} {many}: {}", causes.len(), grouped(causes));
-        }
+        let what = match causes {
+            [(manager, field)] => format!("conflict with {manager}: {field}"),
+            _ => grouped(causes),
+        };
+        let message = format!("Apply failed with {} {many}: {what}", causes.len());
         let causes: Vec<Value> = causes
             .iter()
             .map(|(manager, field)| {
@@ -314,19 +313,18 @@ impl ApiError {
     }
 }
 
+/// `conflicts with "a":`, its fields, one a line, and so on for each manager.
 fn grouped(causes: &[(String, String)]) -> String {
-    // "conflicts with "a":\n- .x\n- .y\nconflicts with "b":..." in the order of the managers.
-    let mut text = String::new();
+    let mut lines: Vec<String> = Vec::new();
     let mut last = "";
     for (manager, field) in causes {
         if manager != last {
-            let separator = if text.is_empty() { "" } else { "\n" };
-            text.push_str(&format!("{separator}conflicts with {manager}:"));
+            lines.push(format!("conflicts with {manager}:"));
             last = manager;
         }
-        text.push_str(&format!("\n- {field}"));
+        lines.push(format!("- {field}"));
     }
-    text
+    lines.join("\n")
 }
 
 fn named(resource: &Resource, name: &str, kind: &str) -> Value {

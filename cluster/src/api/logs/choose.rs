@@ -65,14 +65,15 @@ pub fn choose(pod: &Stored, options: &LogOptions) -> Result<Option<Chosen>, ApiE
         }
         (None, [only]) => (*only).to_owned(),
         (None, many) => {
-            let mut message = format!(
-                "a container name must be specified for pod {name}, choose one of: [{}]",
+            let others = if init.is_empty() {
+                String::new()
+            } else {
+                format!(" or one of the init containers: [{}]", init.join(" "))
+            };
+            return Err(ApiError::bad_request(format!(
+                "a container name must be specified for pod {name}, choose one of: [{}]{others}",
                 many.join(" ")
-            );
-            if !init.is_empty() {
-                message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
-            }
-            return Err(ApiError::bad_request(message));
+            )));
         }
     };
     if text_at(&object, "/spec/nodeName").is_empty() {

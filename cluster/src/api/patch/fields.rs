@@ -173,7 +173,7 @@ pub fn value_key(value: &Value) -> String {
 }
 
 /// Items by their path element; none if the list does not have the form that its type promises.
-pub fn items_by_key<'v>(list: &'v [Value], kind: ListType) -> Option<Vec<(String, &'v Value)>> {
+pub fn items_by_key(list: &[Value], kind: ListType) -> Option<Vec<(String, &Value)>> {
     match kind {
         ListType::Atomic => None,
         ListType::Set => Some(list.iter().map(|value| (value_key(value), value)).collect()),

@@ -138,10 +138,10 @@ fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
         or_none(found.and_then(|address| address["address"].as_str()).unwrap_or_default())
     };
     let info = |field: &str| text_at(object, &format!("/status/nodeInfo/{field}")).to_owned();
-    let mut kernel = info("kernelVersion");
-    if !info("architecture").is_empty() {
-        kernel.push_str(&format!(" ({})", info("architecture")));
-    }
+    let kernel = match info("architecture") {
+        architecture if architecture.is_empty() => info("kernelVersion"),
+        architecture => format!("{} ({architecture})", info("kernelVersion")),
+    };
     let known = |text: String| json!(if text.is_empty() { "<unknown>".to_owned() } else { text });
     vec![
         name,

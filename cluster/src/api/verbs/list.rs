@@ -54,7 +54,7 @@ async fn page(server: &ApiServer, call: &Call, selection: &Selection) -> Result<
     let namespace = call.target.namespace.as_deref();
     let mut limit = call.query.number("limit")?.filter(|limit| *limit > 0).map(|limit| limit as usize);
     let version = call.query.get("resourceVersion");
-    let token = call.query.get("continue").map(|text| Token::decode(text)).transpose()?;
+    let token = call.query.get("continue").map(Token::decode).transpose()?;
     if token.is_some() && version.is_some_and(|version| version != "0") {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
     }
