@@ -78,10 +78,13 @@ fn parse_address(hex: &str) -> Option<IpAddr> {
 fn owner(inode: u64) -> Option<(i32, String)> {
     let wanted = format!("socket:[{inode}]");
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
         let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
-        let holds =
-            files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
+        let holds = files
+            .flatten()
+            .any(|file| fs::read_link(file.path()).is_ok_and(|target| target.as_os_str() == wanted.as_str()));
         if holds {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
             return Some((pid, name.trim().to_owned()));
@@ -116,7 +119,10 @@ mod tests {
     #[test]
     fn addresses_are_read_as_the_kernel_prints_them() {
         assert_eq!(parse_address("0100007F"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        assert_eq!(parse_address("00000000000000000000000000000000"), Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+        assert_eq!(
+            parse_address("00000000000000000000000000000000"),
+            Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        );
         assert_eq!(parse_address("0000000000000000FFFF00000100007F"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         assert_eq!(parse_address("xyz"), None);
     }

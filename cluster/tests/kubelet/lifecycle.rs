@@ -20,10 +20,8 @@ async fn a_crash_loop_backs_off() {
         "Back-off restarting failed container main in pod web_default({})",
         pod.metadata.uid.as_ref().unwrap()
     );
-    let events = node.events("web").await;
-    let counts: Vec<(&str, i32)> =
-        events.iter().map(|(reason, _, count)| (reason.as_str(), *count)).collect();
-    assert_eq!(counts, [("Scheduled", 1), ("Pulled", 3), ("Created", 3), ("Started", 3), ("BackOff", 1)]);
+    let expected = [("Scheduled", 1), ("Pulled", 3), ("Created", 3), ("Started", 3), ("BackOff", 1)];
+    let events = node.assert_events("web", &expected).await;
     assert_eq!(events[4].1, message);
     assert_eq!(node.log(&pod, "main", 1, "boom").await, "boom");
     node.stop().await;
@@ -35,7 +33,7 @@ async fn readiness_follows_its_probe() {
     let pod = node
         .create("p", json!({"terminationGracePeriodSeconds": 1, "containers": [{
             "name": "main", "image": "busybox", "command": ["sh", "-c", "while :; do sleep 1; done"],
-            "readinessProbe": {"exec": {"command": ["test", "-f", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 2},
+            "readinessProbe": {"exec": {"command": ["test", "-f", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 20},
         }]}))
         .await;
     node.event("p", "Unhealthy", "Readiness probe failed: ").await;
@@ -56,18 +54,18 @@ async fn a_failed_liveness_probe_restarts_the_container() {
     let pod = node
         .create("p", json!({"terminationGracePeriodSeconds": 1, "containers": [{
             "name": "main", "image": "busybox", "command": ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"],
-            "livenessProbe": {"exec": {"command": ["sh", "-c", "test ! -f /tmp/dead"]}, "periodSeconds": 1, "failureThreshold": 2},
-            "startupProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1},
+            "livenessProbe": {"exec": {"command": ["sh", "-c", "test ! -f /tmp/dead"]}, "periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 20},
+            "startupProbe": {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 20},
         }]}))
         .await;
     node.until("p", "ready=True").await;
     fs::write(node.tmp(&pod, "main").join("dead"), "").unwrap();
     node.until("p", "ready=True rc=1 started=True").await;
     assert_golden("liveness", &node.states("p"));
-    let events = node.events("p").await;
-    let reasons: Vec<&str> = events.iter().map(|(reason, ..)| reason.as_str()).collect();
-    assert_eq!(reasons, ["Scheduled", "Pulled", "Created", "Started", "Unhealthy", "Killing"]);
-    assert_eq!(events[4], ("Unhealthy".to_owned(), "Liveness probe failed: ".to_owned(), 2));
+    let expected =
+        [("Scheduled", 1), ("Pulled", 2), ("Created", 2), ("Started", 2), ("Unhealthy", 2), ("Killing", 1)];
+    let events = node.assert_events("p", &expected).await;
+    assert_eq!(events[4].1, "Liveness probe failed: ");
     assert_eq!(events[5].1, "Container main failed liveness probe, will be restarted");
     node.stop().await;
 }
@@ -89,7 +87,7 @@ async fn a_pod_that_ignores_sigterm_is_killed_after_its_grace_period() {
     node.delete("web").await;
     node.until("web", "DELETED").await;
     let took = begun.elapsed();
-    assert!(took.as_secs_f64() > 1.9 && took.as_secs_f64() < 6.0, "{took:?}");
+    assert!(took.as_secs_f64() > 1.9 && took.as_secs_f64() < 20.0, "{took:?}");
     assert_golden("delete-grace", &node.states("web"));
     node.event("web", "Killing", "Stopping container main").await;
     node.stop().await;

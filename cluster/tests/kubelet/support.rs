@@ -139,6 +139,21 @@ impl TestNode {
         events.iter().map(|e| (text(&e.reason), text(&e.message), e.count.unwrap_or(1))).collect()
     }
 
+    /// Waits until the pod's events are exactly these, by reason and count; events are written beside the status.
+    pub async fn assert_events(&self, pod: &str, expected: &[(&str, i32)]) -> Vec<(String, String, i32)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let events = self.events(pod).await;
+            let found: Vec<(&str, i32)> =
+                events.iter().map(|(reason, _, count)| (reason.as_str(), *count)).collect();
+            if found == expected {
+                return events;
+            }
+            assert!(Instant::now() < deadline, "expected {expected:?}, found {events:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until an event with this reason and text was written.
     pub async fn event(&self, pod: &str, reason: &str, text: &str) {
         let deadline = Instant::now() + PATIENCE;
