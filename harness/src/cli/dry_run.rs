@@ -6,16 +6,27 @@ use harness_event::{ExpectationKind, Plan};
 use super::Context;
 use crate::{exit_code, expected_error::ExpectedError, output::Style};
 
-pub(super) async fn show(plan: &Plan, target: &harness_engine::Target, context: &Context) -> Result<u8, ExpectedError> {
+pub(super) async fn show(
+    plan: &Plan,
+    target: &harness_engine::Target,
+    context: &Context,
+) -> Result<u8, ExpectedError> {
     let result = dry_run(plan, target).await;
     let out = &context.out;
     out.line(out.paint(Style::Strong, &plan.title));
-    out.line(format_args!("  cluster    {} ({}), namespace {}", target.context, target.server, plan.namespace));
+    out.line(format_args!(
+        "  cluster    {} ({}), namespace {}",
+        target.context, target.server, plan.namespace
+    ));
     out.line(format_args!("  baseline   steady state for {}", plan.baseline));
     for fault in &plan.faults {
         out.line(format_args!("  fault      {} at +{} for {}", fault.name, fault.start, fault.duration));
         if let Some(resolved) = result.faults.iter().find(|resolved| resolved.fault == fault.name) {
-            out.line(format_args!("             touches {}; undone by: {}", resolved.targets.join(", "), resolved.inverse));
+            out.line(format_args!(
+                "             touches {}; undone by: {}",
+                resolved.targets.join(", "),
+                resolved.inverse
+            ));
         }
     }
     for expectation in &plan.expectations {
@@ -24,7 +35,9 @@ pub(super) async fn show(plan: &Plan, target: &harness_engine::Target, context: 
             ExpectationKind::Alert(alert) => format!("within {}", alert.within),
             _ => String::new(),
         };
-        let times = bound.map(|bound| format!(" (possible from {}, at the latest {}: {})", bound.earliest, bound.worst, bound.terms));
+        let times = bound.map(|bound| {
+            format!(" (possible from {}, at the latest {}: {})", bound.earliest, bound.worst, bound.terms)
+        });
         let text = format!("  expect     {} {within}{}", expectation.id, times.unwrap_or_default());
         out.line(text.trim_end());
     }

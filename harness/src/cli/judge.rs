@@ -6,10 +6,7 @@ use harness_event::Verdict;
 use harness_report::{RunResult, summary};
 
 use super::{Context, args::JudgeArgs, reports};
-use crate::{
-    expected_error::ExpectedError,
-    output::Style,
-};
+use crate::{expected_error::ExpectedError, output::Style};
 
 pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, ExpectedError> {
     let dir = reports::find(&context.state_dir, &args.run)?;

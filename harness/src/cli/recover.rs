@@ -35,7 +35,8 @@ pub(super) async fn exec(args: RecoverArgs, context: &Context) -> Result<u8, Exp
 /// The cluster to recover in; `None` if it is the embedded one and that is gone.
 async fn connect(context: &Context) -> Result<Option<Target>, ExpectedError> {
     if context.external() {
-        let target = Target::external(context.global.kubeconfig.as_deref(), context.global.context.as_deref()).await?;
+        let target =
+            Target::external(context.global.kubeconfig.as_deref(), context.global.context.as_deref()).await?;
         return Ok(Some(target));
     }
     match stack::state(&context.state_dir)? {
@@ -54,7 +55,10 @@ struct Summary {
 impl Summary {
     fn finish(self, context: &Context) -> Result<u8, ExpectedError> {
         if !self.left.is_empty() {
-            return Err(ExpectedError::RollbackIncomplete { left: self.left.join("; "), recover: "harness recover".to_owned() });
+            return Err(ExpectedError::RollbackIncomplete {
+                left: self.left.join("; "),
+                recover: "harness recover".to_owned(),
+            });
         }
         if let Some(running) = self.running.first() {
             return Err(ExpectedError::Usage { message: running.clone(), hint: None });
@@ -79,7 +83,12 @@ impl Summary {
     }
 }
 
-async fn one(dir: &Path, target: Option<&Target>, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
+async fn one(
+    dir: &Path,
+    target: Option<&Target>,
+    context: &Context,
+    summary: &mut Summary,
+) -> Result<(), ExpectedError> {
     let Some(file) = read_ledger(dir).map_err(|error| unreadable(&error))? else { return Ok(()) };
     let unreverted = file.unreverted().count();
     let Some(target) = target.filter(|target| is_there(&file, target, context)) else {
@@ -87,7 +96,8 @@ async fn one(dir: &Path, target: Option<&Target>, context: &Context, summary: &m
             return forget(dir, file, context, summary);
         }
         if unreverted > 0 {
-            let message = format!("run {} left {unreverted} faults in another cluster, {}", file.run, file.server);
+            let message =
+                format!("run {} left {unreverted} faults in another cluster, {}", file.run, file.server);
             let hint = Some("name that cluster with --kubeconfig and --context".to_owned());
             return Err(ExpectedError::Usage { message, hint });
         }
@@ -112,7 +122,12 @@ fn is_there(file: &LedgerFile, target: &Target, context: &Context) -> bool {
 }
 
 /// The embedded cluster of that run is gone, and its faults with it.
-fn forget(dir: &Path, file: LedgerFile, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
+fn forget(
+    dir: &Path,
+    file: LedgerFile,
+    context: &Context,
+    summary: &mut Summary,
+) -> Result<(), ExpectedError> {
     if !file.is_orphan() {
         summary.running.push(format!("run {} is still going on in process {}", file.run, file.pid));
         return Ok(());
@@ -125,7 +140,8 @@ fn forget(dir: &Path, file: LedgerFile, context: &Context, summary: &mut Summary
 /// Runs of other machines: the cluster itself says what they left.
 async fn foreign(target: &Target, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
     for namespace in Ledger::namespaces(&target.client).await.map_err(|error| unreadable(&error))? {
-        let dir: PathBuf = context.state_dir.runs().join(format!("recovery-{}", jiff::Timestamp::now().as_millisecond()));
+        let dir: PathBuf =
+            context.state_dir.runs().join(format!("recovery-{}", jiff::Timestamp::now().as_millisecond()));
         match recover_from_cluster(&target.client, &namespace, &dir).await {
             Ok(None) => {}
             Ok(Some(recovered)) => summary.add(recovered, context),

@@ -8,33 +8,42 @@ use std::{
 use harness_event::{Event, ReadLog, Verdict, read_log};
 use harness_report::{RunResult, Style, junit};
 
-use crate::{
-    expected_error::ExpectedError,
-    output::Output,
-    stack::StateDir,
-};
+use crate::{expected_error::ExpectedError, output::Output, stack::StateDir};
 
 /// Name of the log in a run's directory.
 pub(super) const EVENTS: &str = "events.ndjson";
 
 /// How the output looks: colours as decided for the stream, symbols by the locale.
 pub(super) fn style(out: &Output) -> Style {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let utf8 = locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"));
     Style { color: out.colored(), unicode: utf8 }
 }
 
 /// Writes the reports of a log.
-pub(super) fn write(dir: &Path, events: &[Event], junit_to: Option<&Path>, json_to: Option<&Path>) -> Result<(), ExpectedError> {
+pub(super) fn write(
+    dir: &Path,
+    events: &[Event],
+    junit_to: Option<&Path>,
+    json_to: Option<&Path>,
+) -> Result<(), ExpectedError> {
     let verdict = Verdict::of(events);
-    let internal = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal { what: what.to_owned(), source };
-    let xml = junit(events, &verdict).map_err(|error| internal("the JUnit report could not be made", error.into()))?;
+    let internal = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal {
+        what: what.to_owned(),
+        source,
+    };
+    let xml = junit(events, &verdict)
+        .map_err(|error| internal("the JUnit report could not be made", error.into()))?;
     put(&dir.join("junit.xml"), &xml)?;
     if let Some(path) = junit_to {
         put(path, &xml)?;
     }
     if let Some(result) = RunResult::of(events, &verdict) {
-        let json = result.to_json().map_err(|error| internal("the result could not be written as JSON", error.into()))?;
+        let json = result
+            .to_json()
+            .map_err(|error| internal("the result could not be written as JSON", error.into()))?;
         put(&dir.join("result.json"), &json)?;
         if let Some(path) = json_to {
             put(path, &json)?;
@@ -82,7 +91,8 @@ pub(super) fn find(state: &StateDir, name: &str) -> Result<PathBuf, ExpectedErro
 /// Directories of all runs, oldest first.
 pub(super) fn all(state: &StateDir) -> Vec<PathBuf> {
     let entries = fs::read_dir(state.runs()).into_iter().flatten().flatten();
-    let mut dirs: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.join(EVENTS).is_file()).collect();
+    let mut dirs: Vec<_> =
+        entries.map(|entry| entry.path()).filter(|path| path.join(EVENTS).is_file()).collect();
     dirs.sort();
     dirs
 }
@@ -95,7 +105,8 @@ pub(super) fn id(dir: &Path) -> String {
 /// Reads a run's log.
 pub(super) fn read(dir: &Path) -> Result<ReadLog, ExpectedError> {
     let path = dir.join(EVENTS);
-    let bytes = fs::read(&path).map_err(|source| ExpectedError::File { verb: "read", path: path.clone(), source })?;
+    let bytes =
+        fs::read(&path).map_err(|source| ExpectedError::File { verb: "read", path: path.clone(), source })?;
     read_log(bytes.as_slice()).map_err(|error| ExpectedError::Usage {
         message: format!("{}: {}", path.display(), crate::expected_error::chain(&error)),
         hint: None,
