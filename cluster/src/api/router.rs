@@ -19,6 +19,9 @@ use super::{
 };
 use crate::{net::Addresses, store::Store};
 
+/// Subresources of pods on real clusters that have nothing behind them here; they are refused by name.
+const NOT_SERVED: [&str; 6] = ["attach", "ephemeralcontainers", "eviction", "exec", "portforward", "resize"];
+
 /// What an API server needs.
 #[derive(Debug)]
 pub struct ApiServerConfig {
@@ -112,7 +115,13 @@ async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiErr
             _ => Err(ApiError::method_not_allowed()),
         };
     };
-    let subresource = resource.subresource(subresource).ok_or_else(ApiError::no_such_resource)?;
+    let Some(subresource) = resource.subresource(subresource) else {
+        return Err(if resource.kind == "Pod" && NOT_SERVED.contains(&subresource.as_str()) {
+            ApiError::not_served(resource, subresource)
+        } else {
+            ApiError::no_such_resource()
+        });
+    };
     match (subresource, verb) {
         (Subresource::Status, Method::GET) => verbs::get::get(server, &call),
         (Subresource::Status | Subresource::Finalize, Method::PUT) => {

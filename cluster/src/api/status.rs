@@ -108,6 +108,12 @@ impl ApiError {
             .details(json!({}))
     }
 
+    /// 404 for a subresource that real clusters have.
+    pub fn not_served(resource: &Resource, subresource: &str) -> Self {
+        let message = format!("this cluster does not serve {}/{subresource}", resource.qualified_plural());
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message).details(json!({}))
+    }
+
     /// 404 in plain text, for paths outside the API.
     pub fn no_such_path() -> Self {
         Self { plain: true, ..Self::new(StatusCode::NOT_FOUND, "NotFound", "404 page not found\n") }

@@ -1,8 +1,9 @@
 //! The `cluster` program, running.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::{
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -40,6 +41,26 @@ impl Program {
         self.directory.path().join("data/kubeconfig")
     }
 
+    /// Stops the program gracefully.
+    pub fn stop(mut self) -> ExitStatus {
+        self.terminate().unwrap()
+    }
+
+    /// Sends SIGTERM and waits; none if the program does not end in time.
+    fn terminate(&mut self) -> Option<ExitStatus> {
+        if let (Ok(None), Some(pid)) = (self.child.try_wait(), Pid::from_raw(self.child.id().cast_signed())) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let began = Instant::now();
+        while began.elapsed() < LIMIT {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
     /// A command that finds the cluster, and a home directory of its own.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -50,18 +71,10 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = kill_process(pid, Signal::TERM);
+        if self.terminate().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
-        let began = Instant::now();
-        while began.elapsed() < LIMIT {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
