@@ -78,7 +78,10 @@ fn a_scenario_without_expectations_is_refused_before_a_stack_is_started() {
     let without = scenario.split("recovery_within").next().unwrap();
     let run = stack.run(without);
     assert_eq!(run.ran.code, Some(2), "{run}");
-    assert!(run.ran.err.contains("there are no expectations: a run in which nothing is checked proves nothing"), "{run}");
+    assert!(
+        run.ran.err.contains("there are no expectations: a run in which nothing is checked proves nothing"),
+        "{run}"
+    );
     assert!(run.ran.err.contains("scenario.toml:13:"), "{run}");
     assert_eq!(run.dir, None);
     assert!(!stack.state().exists(), "nothing was recorded or started");

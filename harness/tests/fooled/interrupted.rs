@@ -50,7 +50,7 @@ fn a_signal_while_the_stack_comes_up_leaves_nothing_behind() {
     until("the start of the control plane", || kubeconfig.exists().then_some(()));
     let mut running = running;
     running.signal(Signal::INT);
-        let run = running.finish();
+    let run = running.finish();
     run.ended(&stack, 5).touched_nothing();
     assert!(!kubeconfig.exists(), "{run}");
     assert!(stack.place.run(&["status"]).expect(0).out.starts_with("No embedded stack"));

@@ -33,7 +33,10 @@ fn recover_takes_back_what_a_killed_run_left() {
         assert_eq!(stack.world(), before, "after SIGKILL in phase {phase}\n{recovered:?}");
         assert!(stack.ledger().is_none(), "after SIGKILL in phase {phase}\n{recovered:?}");
         if phase == Phase::Fault {
-            assert!(recovered.out.contains("undone: portal-lost: scale deployment/portal to 2"), "{recovered:?}");
+            assert!(
+                recovered.out.contains("undone: portal-lost: scale deployment/portal to 2"),
+                "{recovered:?}"
+            );
             let judged = stack.judge(&dir).expect(5);
             assert!(judged.out.contains("the run was interrupted, and rolled back afterwards"), "{judged:?}");
         }
@@ -61,7 +64,7 @@ fn held_by_the_run(stack: &Stack) {
 fn held_by_what_is_left(stack: &Stack) {
     let run = stack.run(&portal_lost("1s"));
     run.ended(stack, 2).touched_nothing();
-    run.because("it left faults behind: run `harness recover` first");
+    run.because("it is dead and has left faults behind: run `harness recover` first");
 }
 
 #[test]

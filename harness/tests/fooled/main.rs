@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod campaign;
 mod configuration;
 mod evidence;
 mod interrupted;

@@ -1,6 +1,6 @@
 //! A monitoring system that is broken, or breaks while it is relied on.
 
-use harness_event::EventKind;
+use harness_event::{EventKind, Millis, Timestamp};
 use rustix::process::{Signal, kill_process};
 
 use crate::{
@@ -11,7 +11,11 @@ use crate::{
 /// Rules that fire after a second, so that a fault of a few seconds is enough.
 const QUICK: [Edit<'static>; 2] = [
     ("alerts/rules/api.yml", "for: 5s", "for: 1s"),
-    ("alerts/rules/postgres.yml", "max by (service) (scrape_duration_seconds{job=\"postgres-exporter\"}) > 0.5\n        for: 5s", "max by (service) (scrape_duration_seconds{job=\"postgres-exporter\"}) > 0.5\n        for: 1s"),
+    (
+        "alerts/rules/postgres.yml",
+        "max by (service) (scrape_duration_seconds{job=\"postgres-exporter\"}) > 0.5\n        for: 5s",
+        "max by (service) (scrape_duration_seconds{job=\"postgres-exporter\"}) > 0.5\n        for: 1s",
+    ),
 ];
 
 const FIRING: &str = r#"
@@ -34,7 +38,8 @@ fn a_receiver_that_is_not_reached_is_found_before_the_fault() {
     )]);
     let run = stack.run(&portal_lost("1s"));
     run.ended(&stack, 4).touched_nothing();
-    run.because("delivery of notifications").because("the canary alert was posted, but has not arrived at the receiver");
+    run.because("delivery of notifications")
+        .because("the canary alert was posted, but has not arrived at the receiver");
     run.because("receiver \"harness\" (webhook ").because("failed requests to webhooks");
     // And without Prometheus there is nothing to ask.
     stack.scale("monitoring", "prometheus", 0);
@@ -54,7 +59,7 @@ fn a_disturbance_in_the_middle_makes_the_run_inconclusive() {
 
     let mut running = stack.start(&auth_lost("7s", DELIVERED));
     running.until_effect();
-    kill_process(stack.process("alertmanager"), Signal::KILL).unwrap();
+    kill_process(stack.process("prometheus-alertmanager"), Signal::KILL).unwrap();
     let run = running.finish();
     run.ended(&stack, 3).because("Alertmanager restarted during the run");
     assert_eq!(stack.world(), before);
@@ -78,14 +83,29 @@ fn a_disturbance_in_the_middle_makes_the_run_inconclusive() {
 #[test]
 fn an_alert_that_fires_before_the_fault_proves_nothing() {
     let stack = Stack::up_with(&QUICK);
+    stack.wait_for_alert("APIServiceDown", None);
     stack.scale("gallery", "auth", 0);
-    stack.wait_for_alert("APIServiceDown", "firing");
+    stack.wait_for_alert("APIServiceDown", Some("firing"));
     let before = stack.world();
-    let fault = "name = \"fault\"\nduration = \"6s\"\nscale = { workload = \"deployment/portal\", replicas = 0 }";
+    let fault =
+        "name = \"fault\"\nduration = \"6s\"\nscale = { workload = \"deployment/portal\", replicas = 0 }";
     let run = stack.run(&faulted(fault, FIRING));
     run.ended(&stack, 3).touched_nothing();
     run.because("no fault was injected: expected alert APIServiceDown is already firing");
     assert!(run.events.iter().any(|event| matches!(event.kind, EventKind::InjectionSkipped { .. })));
     assert_eq!(stack.world(), before);
     assert!(stack.ledger().is_none());
+
+    // It has resolved a moment ago: a flapping alert would be back by itself, so the fault waits until it is known to be quiet.
+    stack.scale("gallery", "auth", 2);
+    stack.wait_for_alert("APIServiceDown", None);
+    let quiet_since = Timestamp::now();
+    let run = stack.run(&auth_lost("6s", FIRING));
+    run.ended(&stack, 0);
+    let applied = run.events.iter().find_map(|event| match event.kind {
+        EventKind::FaultApplied { sent_at, .. } => Some(sent_at),
+        _ => None,
+    });
+    // Scrape interval, scrape, evaluation and `for` are a second each; the alert may have resolved that long before it was seen.
+    assert!(applied.unwrap() - quiet_since >= Millis::from_secs(3), "{run}");
 }

@@ -71,7 +71,8 @@ impl Stack {
     /// A place for a stack, which is not up.
     pub fn down() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { place: Place::new(), runtime, client: None, _turn: turn }
     }
 
@@ -188,17 +189,15 @@ impl Stack {
         pid(found[0])
     }
 
-    /// Waits until Prometheus lists the alert in that state.
-    pub fn wait_for_alert(&self, alert: &str, state: &str) {
+    /// Waits until Prometheus lists the alert in that state, or not at all.
+    pub fn wait_for_alert(&self, alert: &str, state: Option<&str>) {
         let proxied = "/api/v1/namespaces/monitoring/services/prometheus:19090/proxy/api/v1";
-        until(&format!("{alert} {state}"), || {
+        until(&format!("{alert} {state:?}"), || {
             let request = kube::core::Request::new(proxied).get("alerts", &GetParams::default()).unwrap();
             let answer: Value = self.runtime.block_on(self.client().request(request)).ok()?;
             let alerts = answer["data"]["alerts"].as_array()?;
-            alerts
-                .iter()
-                .any(|one| one["labels"]["alertname"] == alert && one["state"] == state)
-                .then_some(())
+            let found = alerts.iter().find(|one| one["labels"]["alertname"] == alert);
+            (found.and_then(|one| one["state"].as_str()) == state).then_some(())
         });
     }
 
@@ -311,9 +310,10 @@ impl Running<'_> {
     /// Waits for a phase.
     #[track_caller]
     pub fn until_phase(&mut self, wanted: Phase) -> &mut Self {
-        self.until(&format!("phase {wanted}"), |kind| {
-            matches!(kind, EventKind::PhaseStarted { phase } if *phase == wanted)
-        })
+        self.until(
+            &format!("phase {wanted}"),
+            |kind| matches!(kind, EventKind::PhaseStarted { phase } if *phase == wanted),
+        )
     }
 
     /// Waits until the fault is seen.

@@ -67,7 +67,9 @@ fn the_effect_is_taken_back_at_once(stack: &Stack) {
         scope.spawn(|| stack.undo_scaling("portal", 3, 2));
         run.finish()
     });
-    run.ended(stack, 3).because("the effect of fault \"portal-lost\" was not seen: deployment/portal has 2 of 2 replicas ready");
+    run.ended(stack, 3).because(
+        "the effect of fault \"portal-lost\" was not seen: deployment/portal has 2 of 2 replicas ready",
+    );
     assert_eq!(stack.world(), before);
     assert!(stack.ledger().is_none());
 }

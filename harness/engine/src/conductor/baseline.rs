@@ -1,12 +1,15 @@
 //! Baseline: the system is well and the expected alerts are quiet. Without that, a fault would prove nothing.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use harness_event::{EventKind, ExpectationKind, LabelMatcher, Labels, Millis, Timestamp};
+use harness_event::{Event, EventKind, ExpectationKind, LabelMatcher, Labels, Millis, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
 use super::session::Session;
-use crate::{monitor::chain, observe::SteadyState};
+use crate::{
+    monitor::{chain, promql_duration},
+    observe::SteadyState,
+};
 
 /// Time that the steady state gets to come about, beside the time for which it must hold.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -21,12 +24,13 @@ pub(super) async fn establish(
 ) -> Result<(), String> {
     let needed = session.plan.baseline;
     let limit = PATIENCE + needed.to_duration();
+    let quiet = quiet_times(session, &session.log.events());
     let mut why = "nothing was checked yet".to_owned();
     let wait = async {
         loop {
             // Taken before the alerts are asked for, so that both hold at one time.
             let state = steady.borrow_and_update().clone();
-            match (state, active_expected(session).await) {
+            match (state, active_expected(session, &quiet).await) {
                 (_, Err(reason)) | (SteadyState::Broken(reason), Ok(())) => why = reason,
                 (SteadyState::Unknown, Ok(())) => {}
                 (SteadyState::HoldsSince(since), Ok(())) => {
@@ -50,24 +54,49 @@ pub(super) async fn establish(
     Ok(())
 }
 
-/// Ok if no expected alert is active, neither in Prometheus nor in Alertmanager: one that Alertmanager still holds would join
-/// an existing group, and its notification would tell nothing about this fault.
-async fn active_expected(session: &Session) -> Result<(), String> {
-    let active =
-        session.prometheus.alerts().await.map_err(|error| format!("Prometheus: {}", chain(&error)))?;
+/// How long each expected alert must have been quiet, by its selector. At least the baseline; and no shorter than a sound
+/// pipeline may need to show it, since an alert that paused for less is flapping and comes back without any fault.
+fn quiet_times(session: &Session, events: &[Event]) -> BTreeMap<String, Millis> {
+    let mut times = BTreeMap::new();
+    for expectation in &session.plan.expectations {
+        let ExpectationKind::Alert(alert) = &expectation.kind else { continue };
+        let worst = events.iter().find_map(|event| match &event.kind {
+            EventKind::BoundComputed(bound) if bound.expectation == expectation.id => Some(bound.worst),
+            _ => None,
+        });
+        let matchers: Vec<_> = alert.matchers().iter().map(ToString::to_string).collect();
+        let shortest = times.entry(format!("ALERTS{{{}}}", matchers.join(","))).or_insert(Millis(i64::MAX));
+        *shortest = (*shortest).min(worst.unwrap_or(Millis(0)).max(session.plan.baseline));
+    }
+    times
+}
+
+/// Ok if no expected alert is active or was so a moment ago, neither in Prometheus nor in Alertmanager: one that Alertmanager
+/// still holds would join an existing group, and its notification would tell nothing about this fault.
+async fn active_expected(session: &Session, quiet: &BTreeMap<String, Millis>) -> Result<(), String> {
+    let unknown = |error| format!("Prometheus: {}", chain(&error));
+    let active = session.prometheus.alerts().await.map_err(unknown)?;
     if let Some(alert) = active.iter().find(|alert| is_expected(session, &alert.labels)) {
-        let name = alert.labels.get("alertname").map_or("?", String::as_str);
-        return Err(format!("expected alert {name} is already {}", alert.state));
+        return Err(format!("expected alert {} is already {}", name(&alert.labels), alert.state));
+    }
+    for (selector, time) in quiet {
+        let query = format!("count_over_time({selector}[{}])", promql_duration(*time));
+        if let Some(alert) = session.prometheus.query(&query, None).await.map_err(unknown)?.first() {
+            return Err(format!("expected alert {} was active within the last {time}", name(&alert.labels)));
+        }
     }
     let held =
         session.alertmanager.alerts().await.map_err(|error| format!("Alertmanager: {}", chain(&error)))?;
     match held.iter().find(|alert| is_expected(session, &alert.labels)) {
         Some(alert) => {
-            let name = alert.labels.get("alertname").map_or("?", String::as_str);
-            Err(format!("Alertmanager still holds expected alert {name} as active"))
+            Err(format!("Alertmanager still holds expected alert {} as active", name(&alert.labels)))
         }
         None => Ok(()),
     }
+}
+
+fn name(labels: &Labels) -> &str {
+    labels.get("alertname").map_or("?", String::as_str)
 }
 
 fn is_expected(session: &Session, labels: &Labels) -> bool {

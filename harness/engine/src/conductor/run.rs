@@ -107,10 +107,11 @@ async fn phases(
 
 fn refuse_ledger(error: LedgerError) -> Stopped {
     match &error {
-        LedgerError::Held { unreverted, .. } => {
-            let hint = match unreverted {
-                0 => "wait for it to end, or stop it",
-                _ => "it left faults behind: run `harness recover` first",
+        LedgerError::Held { alive, .. } => {
+            let hint = match alive {
+                Some(true) => "wait for it to end, or stop it",
+                Some(false) => "it is dead and has left faults behind: run `harness recover` first",
+                None => "wait for it to end; if it was interrupted, run `harness recover` first",
             };
             Stopped::Refused(vec![format!("{error}: {hint}")])
         }

@@ -43,8 +43,8 @@ pub enum LedgerError {
         pid: u32,
         /// Its machine.
         host: String,
-        /// Faults that it has not undone.
-        unreverted: usize,
+        /// Whether it is going on; not known if it is on another machine.
+        alive: Option<bool>,
     },
     /// The file could not be written.
     #[error("the ledger {path} could not be written")]
@@ -132,6 +132,13 @@ impl LedgerFile {
         self.entries.iter().filter(|entry| !entry.reverted)
     }
 
+    /// Why no other run may have the namespace.
+    fn holds(self) -> LedgerError {
+        let alive = self.is_here().then(|| !self.is_orphan());
+        let Self { namespace, run, pid, host, .. } = self;
+        LedgerError::Held { namespace, run, pid, host, alive }
+    }
+
     /// True if the run's process is, or was, on this machine.
     pub fn is_here(&self) -> bool {
         self.host == host()
@@ -212,24 +219,19 @@ impl Ledger {
         let client = &target.client;
         let api = Api::namespaced(client.clone(), namespace);
         if let Some(other) = Self::in_cluster(client, namespace).await? {
-            let unreverted = other.unreverted().count();
-            if unreverted > 0 || !other.is_orphan() {
-                let LedgerFile { run, pid, host, .. } = other;
-                return Err(LedgerError::Held {
-                    namespace: namespace.to_owned(),
-                    run,
-                    pid,
-                    host,
-                    unreverted,
-                });
+            if other.unreverted().next().is_some() || !other.is_orphan() {
+                return Err(other.holds());
             }
             let gone = call("deleting the old ledger", api.delete(NAME, &DeleteParams::default())).await;
             gone.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
         }
         let ledger = Self { api, path: run_dir.join(KEY), file: LedgerFile::new(run, namespace, target) };
         ledger.write_file()?;
-        ledger.create().await?;
-        Ok(ledger)
+        match ledger.create().await {
+            Ok(()) => Ok(ledger),
+            // Another run was quicker.
+            Err(error) => Err(Self::in_cluster(client, namespace).await?.map_or(error, LedgerFile::holds)),
+        }
     }
 
     /// The ledger that a namespace holds.

@@ -115,9 +115,10 @@ impl<'f> Case<'f> {
         }
         let limit = self.applied - self.facts.clock_bound();
         let before = |interval: &&AlertInterval| self.facts.corrected(interval.from) < limit;
-        // Episodes that were over before the fault began are the past; what reached into it is not the fault's doing.
+        // Episodes that were over before the baseline began are the past; one that reached into it may be back for its old cause.
+        let since = limit - self.facts.plan.map_or(Millis(0), |plan| plan.baseline);
         let reaches_in = |interval: &&AlertInterval| match interval.end {
-            IntervalEnd::Stale(end) => self.facts.corrected(end) >= limit,
+            IntervalEnd::Stale(end) => self.facts.corrected(end) >= since,
             IntervalEnd::Open | IntervalEnd::Unknown => true,
         };
         let early = self
