@@ -4,7 +4,10 @@
 mod common;
 
 use common::Fixture;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Service},
+};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams, PostParams, ValidationDirective},
@@ -99,6 +102,32 @@ async fn applying_a_deployment_twice_is_stable_and_a_scale_takes_the_replicas() 
     assert!(conflict.to_string().contains(".spec.replicas"), "{conflict}");
     let forced = deployments.patch("web", &params.force(), &Patch::Apply(&applied)).await.unwrap();
     assert_eq!(forced.spec.replicas, Some(2));
+}
+
+#[tokio::test]
+async fn a_scale_without_a_number_does_not_stop_the_workload() {
+    let fixture = Fixture::new();
+    let deployments: Api<Deployment> = Api::default_namespaced(fixture.client());
+    deployments.create(&PostParams::default(), &from_value(deployment()).unwrap()).await.unwrap();
+    for patch in [Patch::Merge(Value::Null), Patch::Merge(json!({"spec": null})), Patch::Merge(json!(5))] {
+        deployments.patch_scale("web", &PatchParams::default(), &patch).await.unwrap_err();
+    }
+    assert_eq!(deployments.get("web").await.unwrap().spec.replicas, Some(1));
+}
+
+#[tokio::test]
+async fn a_service_gets_the_address_of_its_name_and_no_other() {
+    let fixture = Fixture::new();
+    let services: Api<Service> = Api::default_namespaced(fixture.client());
+    let object = |ip: &str| {
+        from_value(json!({"metadata": {"name": "web"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}}))
+            .unwrap()
+    };
+    let refused = services.create(&PostParams::default(), &object("10.96.0.10")).await.unwrap_err();
+    assert!(refused.to_string().contains("failed to allocate IP 10.96.0.10"), "{refused}");
+    let own = fixture.server.addresses().service_ip("default", "web").unwrap().to_string();
+    let created = services.create(&PostParams::default(), &object("")).await.unwrap();
+    assert_eq!(created.spec.unwrap().cluster_ip, Some(own));
 }
 
 #[tokio::test]

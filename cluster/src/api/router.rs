@@ -1,6 +1,6 @@
 //! The server's state and the dispatch of requests.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -87,7 +87,11 @@ impl ApiServer {
 }
 
 async fn serve(State(server): State<ApiServer>, request: Request) -> Response {
-    handle(&server, request).await.unwrap_or_else(IntoResponse::into_response)
+    let began = Instant::now();
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let response = handle(&server, request).await.unwrap_or_else(IntoResponse::into_response);
+    tracing::debug!(%method, %uri, status = response.status().as_u16(), took = ?began.elapsed(), "request");
+    response
 }
 
 async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiError> {

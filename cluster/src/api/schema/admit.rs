@@ -8,7 +8,7 @@ use crate::{
         resources::{Resource, Subresource, collection},
         router::ApiServer,
         schema::{Ownership, defaults, unsupported, validate},
-        status::ApiError,
+        status::{ApiError, FieldError},
         verbs::{WriteOptions, now},
     },
     store::text_at,
@@ -25,8 +25,10 @@ pub fn admit_create(
     complete_metadata(resource, object);
     defaults::apply(resource, object);
     initial_status(resource, object);
+    let given = text_at(object, "/spec/clusterIP").to_owned();
     allocate_cluster_ip(server, resource, object)?;
     check(resource, object, None)?;
+    check_cluster_ip(server, resource, object, &given)?;
     if ownership == Ownership::Changed {
         let empty = json!({"metadata": {}});
         managed_fields::after_update(&empty, object, &writer(resource, None, options));
@@ -132,6 +134,29 @@ fn new_uid() -> String {
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// A Service may ask for its address only if it is the one that it gets anyway: names in manifests are mapped to that.
+fn check_cluster_ip(
+    server: &ApiServer,
+    resource: &Resource,
+    object: &Value,
+    given: &str,
+) -> Result<(), ApiError> {
+    if resource.collection != collection::SERVICES || matches!(given, "" | "None") {
+        return Ok(());
+    }
+    let (namespace, name) = (text_at(object, "/metadata/namespace"), text_at(object, "/metadata/name"));
+    let own = server.addresses().service_ip(namespace, name);
+    let own = own.map_err(|error| ApiError::internal(error.to_string()))?.to_string();
+    if own == given {
+        return Ok(());
+    }
+    let why = format!(
+        "failed to allocate IP {given}: the address of a Service follows from its name in this cluster ({own}), leave it empty"
+    );
+    let error = FieldError::invalid("spec.clusterIPs", &json!([given]), &why);
+    Err(ApiError::invalid(resource.group, resource.kind, name, &[error]))
 }
 
 /// Gives a Service its address.

@@ -71,6 +71,11 @@ fn change(
     let name = call.name()?;
     let written = commit::change(server, call, options, |current| {
         let scale = wanted(&view(current))?;
+        if !scale["spec"].is_object() {
+            // A missing number would read as 0, and stop the workload.
+            let error = FieldError::required("spec", "");
+            return Err(ApiError::invalid("autoscaling", "Scale", name, &[error]));
+        }
         let given = text_at(&scale, "/metadata/name");
         if !given.is_empty() && given != name {
             let message =
