@@ -239,12 +239,13 @@ fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
     if sockets.as_os_str().len() + SOCKET_NAME > 107 - 11 {
         sockets = std::env::temp_dir().join(format!("sre-{}", &cluster_id[..12]));
     }
+    let _ = fs::remove_dir_all(&sockets);
     directory(&sockets, 0o711)?;
     Ok((cluster_id, sockets))
 }
 
-/// Removes what belonged to objects that no API server knows any more, since the store lives in memory: files of pods, and
-/// volumes made for claims (their reclaim policy is `Delete`). The logs of the last run stay as `logs-previous`: they may say
+/// Removes what belonged to objects that no API server knows any more, since the store lives in memory: files of pods,
+/// volumes made for claims (their reclaim policy is `Delete`), links to programs. The logs of the last run stay as `logs-previous`: they may say
 /// why it died.
 fn remove_remains(data_dir: &Path) -> Result<(), KubeletError> {
     for name in ["pods", "volumes"] {
@@ -255,6 +256,7 @@ fn remove_remains(data_dir: &Path) -> Result<(), KubeletError> {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+    let _ = fs::remove_dir_all(data_dir.join("bin"));
     let logs = data_dir.join("logs");
     if fs::read_dir(&logs).is_ok_and(|mut entries| entries.next().is_some()) {
         let previous = data_dir.join("logs-previous");
