@@ -102,6 +102,9 @@ impl<'f> Case<'f> {
             all: history.series,
         };
         case.check_quiet_before()?;
+        if facts.record_misses(case.applied) {
+            return Err("Prometheus' record of its alerts begins only after the fault".to_owned());
+        }
         Ok(case)
     }
 
@@ -212,7 +215,8 @@ impl<'f> Case<'f> {
         self.all.iter().map(|series| &series.labels).filter(|labels| name.matches(labels)).collect()
     }
 
-    /// First notification with this status for an episode of this fault, and the receiver that got it.
+    /// First notification with this status for an episode of this fault, and the receiver that got it. One that came before
+    /// Prometheus recorded the alert as firing is about another alert: of another Prometheus, or made by hand.
     fn notified(&self, status: &str) -> Option<(Timestamp, &'f str)> {
         self.notifications(status).filter(|(_, receiver)| self.right_receiver(receiver)).min()
     }
@@ -223,8 +227,10 @@ impl<'f> Case<'f> {
 
     fn notifications(&self, status: &str) -> impl Iterator<Item = (Timestamp, &'f str)> {
         let limit = self.applied - self.facts.clock_bound();
+        let fired = self.firing_at().map(|at| at - self.facts.clock_bound());
         let notifications = self.facts.notifications.iter();
         notifications
+            .filter(move |notification| fired.is_some_and(|fired| notification.received_at >= fired))
             .filter(move |notification| {
                 notification.alerts.iter().any(|alert| {
                     let began = self.facts.corrected(alert.starts_at) >= limit;
@@ -278,6 +284,21 @@ impl<'f> Case<'f> {
         Some(known.and_then(|ends| ends.into_iter().max()).ok_or_else(unknown))
     }
 
+    /// When the alert first stopped firing: the first end that no other series of it bridges.
+    fn first_end(&self) -> Option<Timestamp> {
+        let mut runs: Vec<_> = self.firing().collect();
+        runs.sort_by_key(|run| run.from);
+        let mut covered: Option<Timestamp> = None;
+        for run in runs {
+            if covered.is_some_and(|end| self.facts.corrected(run.from) > end) {
+                break;
+            }
+            let IntervalEnd::Stale(end) = run.end else { return None };
+            covered = covered.max(Some(self.facts.corrected(end)));
+        }
+        covered
+    }
+
     fn resolution(&self) -> Option<Resolution> {
         match self.last_end()? {
             Ok(_) => match self.facts.inputs.get(self.expected.alert.as_str()) {
@@ -303,11 +324,15 @@ impl<'f> Case<'f> {
             Some(Err(reason)) => return self.not_by(healed, format!("{alert}: {reason}")),
             Some(Ok(at)) => at,
         };
-        if at + self.facts.clock_bound() < revert_sent {
-            return failed(format!("{alert} resolved {} before the fault was lifted", revert_sent - at));
+        // Whether or not it fired again later: while the fault was on, it said that all is well.
+        if let Some(end) = self.first_end().filter(|end| *end + self.facts.clock_bound() < revert_sent) {
+            return failed(format!("{alert} resolved {} before the fault was lifted", revert_sent - end));
         }
         if self.runs(&["pending"]).any(|run| run.end == IntervalEnd::Open) {
             return failed(format!("{alert} resolved, but is pending again"));
+        }
+        if self.runs(&["pending"]).any(|run| run.end == IntervalEnd::Unknown) {
+            return inconclusive(format!("{alert} resolved, but it is not known how its pending ended"));
         }
         match self.facts.inputs.get(alert.as_str()) {
             Some((true, _)) => {}
@@ -316,18 +341,22 @@ impl<'f> Case<'f> {
             }
             None => return inconclusive("resolved, but it was not checked that its data is still there"),
         }
-        if let Some(name) = self.unhealthy_check() {
-            return inconclusive(format!("resolved, but the service is not healthy: {name:?} does not hold"));
+        if let Some((name, what)) = self.unhealthy_check(healed) {
+            return inconclusive(format!("resolved, but the service is not healthy: {name:?} {what}"));
         }
         self.against_deadline(at, healed, "resolved")
     }
 
-    /// A steady-state check whose last result is not good.
-    fn unhealthy_check(&self) -> Option<&'f str> {
+    /// A steady-state check that is not known to hold since the fault was lifted.
+    fn unhealthy_check(&self, healed: Timestamp) -> Option<(&'f str, &'static str)> {
         let checks = self.facts.plan.map(|plan| plan.steady_state.as_slice()).unwrap_or_default();
-        checks.iter().map(|check| check.name.as_str()).find(|name| {
-            let last = self.facts.steady.iter().rfind(|steady| steady.check == *name);
-            last.is_some_and(|steady| !steady.ok)
+        checks.iter().map(|check| check.name.as_str()).find_map(|name| {
+            let last = self.facts.steady.iter().rfind(|steady| steady.check == name);
+            match last.filter(|steady| steady.asked_at >= healed) {
+                Some(steady) if steady.ok => None,
+                Some(_) => Some((name, "does not hold")),
+                None => Some((name, "was not checked after the fault")),
+            }
         })
     }
 }

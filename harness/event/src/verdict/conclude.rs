@@ -3,7 +3,7 @@
 use super::{
     alerts,
     alerts::Judged,
-    facts::Facts,
+    facts::{Facts, FaultFacts},
     http, monitoring,
     outcome::{Check, CheckOutcome, Detection, Outcome, Verdict},
     promql, recovery, unexpected, workload,
@@ -27,7 +27,7 @@ impl Verdict {
         let checks: Vec<_> =
             plan.expectations.iter().map(|expectation| check(&facts, plan, expectation)).collect();
         let left_behind = left_behind(&facts);
-        let (outcome, reasons) = outcome(&facts, &checks, &left_behind);
+        let (outcome, reasons) = outcome(&facts, plan, &checks, &left_behind);
         Self { outcome, reasons, checks, detections: detections(&facts, plan), left_behind }
     }
 }
@@ -94,16 +94,21 @@ fn detections(facts: &Facts<'_>, plan: &Plan) -> Vec<Detection> {
 
 /// Faults that may still be on.
 fn left_behind(facts: &Facts<'_>) -> Vec<String> {
-    let touched = facts.faults.iter().filter(|(_, fault)| fault.planned && fault.reverted.is_none());
-    touched
-        .map(|(name, fault)| match &fault.revert_error {
-            Some(error) => format!("{name}: {error}"),
-            None => format!("{name}: not reverted"),
-        })
-        .collect()
+    let touched = |fault: &FaultFacts| fault.planned || fault.applied_at.is_some();
+    let left = facts.faults.iter().filter(|(_, fault)| touched(fault) && fault.reverted.is_none());
+    left.map(|(name, fault)| match &fault.revert_error {
+        Some(error) => format!("{name}: {error}"),
+        None => format!("{name}: not reverted"),
+    })
+    .collect()
 }
 
-fn outcome(facts: &Facts<'_>, checks: &[Check], left_behind: &[String]) -> (Outcome, Vec<String>) {
+fn outcome(
+    facts: &Facts<'_>,
+    plan: &Plan,
+    checks: &[Check],
+    left_behind: &[String],
+) -> (Outcome, Vec<String>) {
     if !left_behind.is_empty() {
         return (Outcome::RollbackIncomplete, left_behind.to_vec());
     }
@@ -128,27 +133,18 @@ fn outcome(facts: &Facts<'_>, checks: &[Check], left_behind: &[String]) -> (Outc
     if let Some((component, reason)) = facts.not_ready {
         return (Outcome::NotReady, vec![format!("{component}: {reason}")]);
     }
-    judged_outcome(facts, checks)
+    judged_outcome(facts, plan, checks)
 }
 
-fn judged_outcome(facts: &Facts<'_>, checks: &[Check]) -> (Outcome, Vec<String>) {
+fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome, Vec<String>) {
     let mut reasons: Vec<String> =
         facts.skipped.iter().map(|reason| format!("no fault was injected: {reason}")).collect();
     if !facts.finished {
         reasons.push("the run did not finish".to_owned());
     }
-    for (name, fault) in &facts.faults {
-        reasons.extend(
-            fault.apply_error.iter().map(|error| format!("fault {name:?} could not be applied: {error}")),
-        );
-        reasons.extend(
-            fault
-                .effect_missing
-                .iter()
-                .map(|detail| format!("the effect of fault {name:?} was not seen: {detail}")),
-        );
-    }
     if facts.skipped.is_none() {
+        // Every fault of the scenario, whether or not something is expected of it: without it, this was another experiment.
+        reasons.extend(plan.faults.iter().filter_map(|fault| facts.effect(&fault.name).err()));
         reasons.extend(monitoring::prometheus_disturbances(facts));
     }
     if checks.is_empty() {

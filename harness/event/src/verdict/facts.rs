@@ -73,6 +73,7 @@ pub(super) struct Steady<'a> {
 /// What Prometheus recorded about alerts.
 #[derive(Debug)]
 pub(super) struct History<'a> {
+    pub(super) from: Timestamp,
     pub(super) to: Timestamp,
     pub(super) series: &'a [AlertSeries],
 }
@@ -86,12 +87,18 @@ pub(super) struct Facts<'a> {
     pub(super) skipped: Option<&'a str>,
     pub(super) cancelled: Option<&'a CancelReason>,
     pub(super) finished: bool,
-    /// Offset of Prometheus' clock against ours, and how wrong that may be.
+    /// Offset of Prometheus' clock against ours, and how wrong that may be, as measured before the faults.
     pub(super) clock: Option<(Millis, Millis)>,
+    /// How far the clocks moved against each other since, beyond what the measurements can explain.
+    pub(super) clock_drift: Millis,
+    /// How far our own wall clock was set forward or back during the run.
+    pub(super) clock_jump: Millis,
     pub(super) baseline: Option<&'a [BaselineAlert]>,
     pub(super) faults: BTreeMap<&'a str, FaultFacts>,
     pub(super) answers: Vec<Answer<'a>>,
     pub(super) workloads: Vec<&'a ObservedWorkload>,
+    /// When Deployments could not be watched: from when, and until when if it ended.
+    pub(super) unwatched: Vec<(Timestamp, Option<Timestamp>)>,
     pub(super) steady: Vec<Steady<'a>>,
     pub(super) observed: Vec<Observed<'a>>,
     pub(super) history: Option<History<'a>>,
@@ -111,7 +118,12 @@ impl EventKind {
     pub const RECEIVER_OBSERVER: &str = "alert-receiver";
     /// Name under which a restart of the receiver is reported: what it held is lost, so this never recovers.
     pub const RECEIVER_RESTARTED: &str = "alert-receiver restarted";
+    /// Name of the observer of Deployments. While it fails, their replicas are unknown.
+    pub const WORKLOAD_OBSERVER: &str = "watch of deployments";
 }
+
+/// Reading the wall clock and the monotonic clock one after the other takes no longer than this, even on a busy machine.
+const TWO_CLOCKS: Millis = Millis(250);
 
 impl<'a> Facts<'a> {
     pub(super) fn collect(events: &'a [Event]) -> Self {
@@ -124,6 +136,7 @@ impl<'a> Facts<'a> {
             }
             facts.add(event);
         }
+        facts.clock_jump = clock_jump(events);
         facts
     }
 
@@ -135,7 +148,11 @@ impl<'a> Facts<'a> {
             EventKind::InjectionSkipped { reason } => self.skipped = Some(reason),
             EventKind::RunCancelled { reason } => self.cancelled = Some(reason),
             EventKind::RunFinished { .. } => self.finished = true,
-            EventKind::ClockMeasured { offset, bound } => self.clock = Some((*offset, *bound)),
+            EventKind::ClockMeasured { offset, bound } => {
+                let (first, its_bound) = *self.clock.get_or_insert((*offset, *bound));
+                let moved = Millis((*offset - first).0.abs()) - its_bound - *bound;
+                self.clock_drift = self.clock_drift.max(moved);
+            }
             EventKind::BaselineTaken { alerts } => self.baseline = Some(alerts),
             EventKind::SteadyStateChecked { check, asked_at, ok, detail } => {
                 self.steady.push(Steady { check, asked_at: *asked_at, ok: *ok, detail });
@@ -162,12 +179,16 @@ impl<'a> Facts<'a> {
             }
             EventKind::WorkloadObserved(observed) => self.workloads.push(observed),
             EventKind::NotificationReceived(notification) => self.notifications.push(notification),
-            EventKind::AlertHistoryRead { to, series, .. } => {
-                self.history = Some(History { to: *to, series })
+            EventKind::AlertHistoryRead { from, to, series, .. } => {
+                self.history = Some(History { from: *from, to: *to, series })
             }
             EventKind::AlertHistoryMissing { error } => self.history_error = Some(error),
             EventKind::AlertInputsChecked { alert, present, detail, .. } => {
-                self.inputs.insert(alert, (*present, detail));
+                // One alert name may be expected with several label sets: each of them must have its data.
+                let known = self.inputs.entry(alert).or_insert((true, detail));
+                if known.0 {
+                    *known = (*present, detail);
+                }
             }
             EventKind::AlertSuppressed { labels, by } => self.suppressed.push((labels, by)),
             EventKind::PromqlRead { expectation, samples, error } => {
@@ -181,6 +202,14 @@ impl<'a> Facts<'a> {
             }
             EventKind::ObserverFailed { observer, error } if observer == EventKind::RECEIVER_RESTARTED => {
                 self.receiver_loss = Some(error);
+            }
+            EventKind::ObserverFailed { observer, .. } if observer == EventKind::WORKLOAD_OBSERVER => {
+                self.unwatched.push((event.at, None));
+            }
+            EventKind::ObserverRecovered { observer } if observer == EventKind::WORKLOAD_OBSERVER => {
+                if let Some((_, end)) = self.unwatched.last_mut() {
+                    end.get_or_insert(event.at);
+                }
             }
             _ => self.add_fault(event),
         }
@@ -197,7 +226,10 @@ impl<'a> Facts<'a> {
                 fault.effect = Some((*effect_at, detail.clone()))
             }
             EventKind::FaultEffectMissing { detail, .. } => fault.effect_missing = Some(detail.clone()),
-            EventKind::FaultRevertStarted { sent_at, .. } => fault.revert_sent = Some(*sent_at),
+            // A revert that had to be tried again began with its first try: that is where the clocks start.
+            EventKind::FaultRevertStarted { sent_at, .. } => {
+                fault.revert_sent.get_or_insert(*sent_at);
+            }
             EventKind::FaultRevertVerified { effect_at, detail, .. } => {
                 fault.reverted = Some((*effect_at, detail.clone()));
                 fault.revert_error = None;
@@ -215,6 +247,11 @@ impl<'a> Facts<'a> {
     /// How far two clocks' times may be apart without meaning anything.
     pub(super) fn clock_bound(&self) -> Millis {
         self.clock.map_or(Millis(0), |(_, bound)| bound)
+    }
+
+    /// True if the record of alerts begins only after that time, so that it cannot tell what was before.
+    pub(super) fn record_misses(&self, at: Timestamp) -> bool {
+        self.history.as_ref().is_none_or(|history| self.corrected(history.from) > at)
     }
 
     /// When the first fault was sent: alerts that were active before are none of its doing.
@@ -238,6 +275,15 @@ impl<'a> Facts<'a> {
             (None, None) => Err(unseen()),
         }
     }
+}
+
+/// How far wall-clock time and monotonic time of two successive events at least went apart since the first.
+fn clock_jump(events: &[Event]) -> Millis {
+    let Some(first) = events.first() else { return Millis(0) };
+    let apart = |event: &Event| Millis(((event.at - first.at) - (event.elapsed - first.elapsed)).0.abs());
+    // Of two, the lesser: a process that was held up between the two clocks' readings is no jump.
+    let jumps = events.windows(2).map(|two| apart(&two[0]).min(apart(&two[1])));
+    jumps.max().filter(|jump| *jump > TWO_CLOCKS).unwrap_or_default()
 }
 
 fn fault_of(kind: &EventKind) -> Option<&str> {

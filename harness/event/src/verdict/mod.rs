@@ -21,6 +21,8 @@ mod recovery;
 pub mod testkit;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traps;
 mod unexpected;
 mod workload;
 

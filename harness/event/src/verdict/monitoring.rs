@@ -5,9 +5,32 @@ use crate::{AlertmanagerHealth, Millis, PrometheusHealth, Timestamp};
 
 /// Process start times are whole seconds on some systems.
 const SAME_START: Millis = Millis(1500);
+/// Two clocks that are kept by NTP may move against each other by so much in a run.
+const CLOCKS_AGREE: Millis = Millis(50);
 
-/// What disturbed Prometheus between the end of the baseline and the end of the run.
+/// What disturbed Prometheus, or the times that it is compared by, between the end of the baseline and the end of the run.
 pub(super) fn prometheus_disturbances(facts: &Facts<'_>) -> Vec<String> {
+    let mut found = clock_disturbances(facts);
+    found.extend(server_disturbances(facts));
+    found
+}
+
+/// Times of two clocks mean nothing together if nobody knows how the clocks stand to each other.
+fn clock_disturbances(facts: &Facts<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    if facts.clock.is_none() {
+        found.push("Prometheus' clock was not compared with ours".to_owned());
+    }
+    if facts.clock_drift > CLOCKS_AGREE {
+        found.push(format!("Prometheus' clock moved by {} against ours during the run", facts.clock_drift));
+    }
+    if facts.clock_jump > Millis(0) {
+        found.push(format!("this machine's clock was changed by {} during the run", facts.clock_jump));
+    }
+    found
+}
+
+fn server_disturbances(facts: &Facts<'_>) -> Vec<String> {
     let (first, last) = match ends(facts, |observed| observed.prometheus.is_some()) {
         Ok(ends) => ends,
         Err(reason) => return vec![format!("Prometheus could not be observed: {reason}")],

@@ -61,20 +61,32 @@ impl<'f> Look<'f> {
         self.to < self.from + length
     }
 
+    /// True if the evaluations reach over that length from the window's start: the query may have been asked too early.
+    fn cover(&self, samples: &[&Sample], length: Millis) -> bool {
+        let step = self.samples.windows(2).map(|two| two[1].at - two[0].at).min().unwrap_or_default();
+        let ends = samples.first().zip(samples.last());
+        ends.is_some_and(|(first, last)| {
+            self.since_start(first) <= step && self.since_start(last) + step >= length
+        })
+    }
+
     fn within(&self, limit: Millis) -> Judged {
         let samples = self.between(self.from, self.to);
         if let Some(first) = samples.iter().find(|sample| self.holds(sample) == Some(true)) {
             let measured = self.since_start(first);
-            return match measured <= limit {
-                true => {
-                    (CheckOutcome::Passed, format!("{} after {measured}", self.expected.is), Some(measured))
-                }
-                false => (
-                    CheckOutcome::Failed,
-                    format!("{} only after {measured}", self.expected.is),
-                    Some(measured),
+            let bound = self.facts.clock_bound();
+            let is = self.expected.is;
+            let (outcome, reason) = match measured {
+                early if early + bound <= limit => (CheckOutcome::Passed, format!("{is} after {measured}")),
+                late if late - bound > limit => (CheckOutcome::Failed, format!("{is} only after {measured}")),
+                _ => (
+                    CheckOutcome::Inconclusive,
+                    format!(
+                        "{is} after {measured}, within the clocks' uncertainty of {bound} of the deadline"
+                    ),
                 ),
             };
+            return (outcome, reason, Some(measured));
         }
         if !samples.iter().any(|sample| self.holds(sample).is_some()) {
             return self.inconclusive("no data");
@@ -103,7 +115,7 @@ impl<'f> Look<'f> {
         if self.too_short(length) {
             return self.inconclusive("the window is shorter than the time asked for");
         }
-        if samples.is_empty() || samples.iter().any(|sample| self.holds(sample).is_none()) {
+        if !self.cover(&samples, length) || samples.iter().any(|sample| self.holds(sample).is_none()) {
             return self.inconclusive("no data for a part of the window");
         }
         (CheckOutcome::Passed, format!("{} at all {} evaluations", self.expected.is, samples.len()), None)

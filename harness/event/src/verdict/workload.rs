@@ -24,14 +24,18 @@ pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &WorkloadExpectati
             false => inconclusive(format!("{reason}; but the run ended before the deadline")),
         };
     }
-    // The start of the last unbroken stretch of enough ready replicas.
+    if facts.unwatched.last().is_some_and(|(_, end)| end.is_none()) {
+        return inconclusive(format!("{} could not be watched until the end", expected.workload));
+    }
+    // The start of the last unbroken stretch of enough ready replicas. What was not watched does not count.
     let since = observed
         .iter()
         .rev()
         .take_while(|observed| enough(observed))
         .last()
         .map_or(last.seen_at, |first| first.seen_at);
-    let measured = (since.max(sent)) - sent;
+    let watched = facts.unwatched.iter().filter_map(|(_, end)| *end).max();
+    let measured = since.max(sent).max(watched.unwrap_or(sent)) - sent;
     if measured > expected.within {
         let reason = format!(
             "{} ready only after {measured}, {} too late",
