@@ -60,7 +60,8 @@ pub(super) fn pod_labels(pod: &Pod) -> Labels {
     put(&mut labels, "pod_node_name", text(spec.and_then(|spec| spec.node_name.as_ref())));
     put(&mut labels, "pod_host_ip", text(status.and_then(|status| status.host_ip.as_ref())));
     put(&mut labels, "pod_uid", text(pod.metadata.uid.as_ref()));
-    let controller = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    let controller =
+        pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
     if let Some(controller) = controller {
         put(&mut labels, "pod_controller_kind", &controller.kind);
         put(&mut labels, "pod_controller_name", &controller.name);

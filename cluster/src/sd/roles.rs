@@ -12,7 +12,8 @@ use k8s_openapi::{
 use kube::ResourceExt;
 
 use super::labels::{
-    Labels, TargetGroup, container_id, container_labels, containers, pod_labels, put, put_metadata, put_some, sanitized,
+    Labels, TargetGroup, container_id, container_labels, containers, pod_labels, put, put_metadata, put_some,
+    sanitized,
 };
 
 /// What is discovered.
@@ -62,10 +63,13 @@ pub struct Objects {
 /// The targets of a role, in a stable order. An empty list of namespaces means all.
 pub fn target_groups(role: Role, objects: &Objects, namespaces: &[String]) -> Vec<TargetGroup> {
     let wanted = |meta: &ObjectMeta| {
-        namespaces.is_empty() || meta.namespace.as_ref().is_some_and(|namespace| namespaces.contains(namespace))
+        namespaces.is_empty()
+            || meta.namespace.as_ref().is_some_and(|namespace| namespaces.contains(namespace))
     };
     let mut groups: Vec<_> = match role {
-        Role::Pod => objects.pods.iter().filter(|pod| wanted(&pod.metadata)).flat_map(|pod| of_pod(pod)).collect(),
+        Role::Pod => {
+            objects.pods.iter().filter(|pod| wanted(&pod.metadata)).flat_map(|pod| of_pod(pod)).collect()
+        }
         Role::Endpoints => {
             let endpoints = objects.endpoints.iter().filter(|endpoints| wanted(&endpoints.metadata));
             endpoints.flat_map(|endpoints| of_endpoints(endpoints, objects)).collect()
@@ -74,7 +78,12 @@ pub fn target_groups(role: Role, objects: &Objects, namespaces: &[String]) -> Ve
             let slices = objects.slices.iter().filter(|slice| wanted(&slice.metadata));
             slices.flat_map(|slice| of_slice(slice, objects)).collect()
         }
-        Role::Service => objects.services.iter().filter(|service| wanted(&service.metadata)).flat_map(|service| of_service(service)).collect(),
+        Role::Service => objects
+            .services
+            .iter()
+            .filter(|service| wanted(&service.metadata))
+            .flat_map(|service| of_service(service))
+            .collect(),
         // Nodes have no namespace: the filter does not apply to them.
         Role::Node => objects.nodes.iter().filter_map(|node| of_node(node)).collect(),
     };
@@ -83,7 +92,10 @@ pub fn target_groups(role: Role, objects: &Objects, namespaces: &[String]) -> Ve
 }
 
 fn target(address: String, parts: &[&Labels]) -> TargetGroup {
-    let labels = parts.iter().flat_map(|labels| labels.iter().map(|(name, value)| (name.clone(), value.clone()))).collect();
+    let labels = parts
+        .iter()
+        .flat_map(|labels| labels.iter().map(|(name, value)| (name.clone(), value.clone())))
+        .collect();
     TargetGroup { targets: vec![address], labels }
 }
 
@@ -95,7 +107,9 @@ fn namespace_labels(meta: &ObjectMeta) -> Labels {
 
 fn of_pod(pod: &Pod) -> Vec<TargetGroup> {
     // A pod without an address is not a target yet.
-    let Some(ip) = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).filter(|ip| !ip.is_empty()) else {
+    let Some(ip) =
+        pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).filter(|ip| !ip.is_empty())
+    else {
         return Vec::new();
     };
     let (namespace, about) = (namespace_labels(&pod.metadata), pod_labels(pod));
@@ -119,7 +133,10 @@ fn of_pod(pod: &Pod) -> Vec<TargetGroup> {
 /// Labels of the Service with this name, for endpoints.
 fn service_labels(objects: &Objects, namespace: Option<&str>, name: &str) -> Labels {
     let mut labels = Labels::new();
-    let found = objects.services.iter().find(|service| service.namespace().as_deref() == namespace && service.name_any() == name);
+    let found = objects
+        .services
+        .iter()
+        .find(|service| service.namespace().as_deref() == namespace && service.name_any() == name);
     if let Some(service) = found {
         put(&mut labels, "service_name", name);
         put_metadata(&mut labels, "service", &service.metadata);
@@ -141,8 +158,12 @@ impl<'o> Behind<'o> {
 
     /// The pod's labels, with the container whose port this is.
     fn pod(&mut self, reference: Option<&k8s_openapi::api::core::v1::ObjectReference>, port: i32) -> Labels {
-        let Some(reference) = reference.filter(|reference| reference.kind.as_deref() == Some("Pod")) else { return Labels::new() };
-        let same = |pod: &&Arc<Pod>| pod.metadata.name == reference.name && pod.metadata.namespace == reference.namespace;
+        let Some(reference) = reference.filter(|reference| reference.kind.as_deref() == Some("Pod")) else {
+            return Labels::new();
+        };
+        let same = |pod: &&Arc<Pod>| {
+            pod.metadata.name == reference.name && pod.metadata.namespace == reference.namespace
+        };
         let Some(pod) = self.objects.pods.iter().find(same) else { return Labels::new() };
         match self.seen.iter_mut().find(|(seen, _)| Arc::ptr_eq(seen, pod)) {
             Some((_, ports)) => ports.push(port),
@@ -165,7 +186,11 @@ impl<'o> Behind<'o> {
             let Some(ip) = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()) else { continue };
             let about = pod_labels(&pod);
             for (container, init) in containers(&pod) {
-                let others = container.ports.iter().flatten().filter(|port| !endpoint_ports.contains(&port.container_port));
+                let others = container
+                    .ports
+                    .iter()
+                    .flatten()
+                    .filter(|port| !endpoint_ports.contains(&port.container_port));
                 groups.extend(others.map(|port| {
                     let container = container_labels(container, init, Some(port));
                     target(format!("{ip}:{}", port.container_port), &[common, &about, &container])
@@ -185,7 +210,8 @@ fn of_endpoints(endpoints: &Endpoints, objects: &Objects) -> Vec<TargetGroup> {
     for subset in endpoints.subsets.iter().flatten() {
         for port in subset.ports.iter().flatten() {
             let ready = subset.addresses.iter().flatten().map(|address| (address, true));
-            let all = ready.chain(subset.not_ready_addresses.iter().flatten().map(|address| (address, false)));
+            let all =
+                ready.chain(subset.not_ready_addresses.iter().flatten().map(|address| (address, false)));
             for (address, ready) in all {
                 let mut labels = endpoint_labels(address, ready);
                 put(&mut labels, "endpoint_port_name", port.name.as_deref().unwrap_or_default());
@@ -244,7 +270,11 @@ fn slice_labels(endpoint: &Endpoint, port: &EndpointPort, number: i32) -> Labels
     put_some(&mut labels, "endpointslice_endpoint_node_name", endpoint.node_name.as_deref());
     put_some(&mut labels, "endpointslice_endpoint_zone", endpoint.zone.as_deref());
     if let Some(conditions) = &endpoint.conditions {
-        let all = [("ready", conditions.ready), ("serving", conditions.serving), ("terminating", conditions.terminating)];
+        let all = [
+            ("ready", conditions.ready),
+            ("serving", conditions.serving),
+            ("terminating", conditions.terminating),
+        ];
         for (name, value) in all {
             if let Some(value) = value {
                 put(&mut labels, &format!("endpointslice_endpoint_conditions_{name}"), value.to_string());
@@ -266,7 +296,9 @@ fn of_service(service: &Service) -> Vec<TargetGroup> {
     let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
     put(&mut common, "service_type", kind);
     match kind {
-        "ExternalName" => put(&mut common, "service_external_name", spec.external_name.as_deref().unwrap_or_default()),
+        "ExternalName" => {
+            put(&mut common, "service_external_name", spec.external_name.as_deref().unwrap_or_default())
+        }
         _ => put(&mut common, "service_cluster_ip", spec.cluster_ip.as_deref().unwrap_or_default()),
     }
     let host = format!("{}.{}.svc", service.name_any(), service.namespace().unwrap_or_default());
@@ -286,18 +318,29 @@ fn of_node(node: &Node) -> Option<TargetGroup> {
     let status = node.status.as_ref()?;
     let addresses = status.addresses.as_deref().unwrap_or_default();
     let preferred = ["InternalIP", "ExternalIP", "LegacyHostIP", "HostName"];
-    let address = preferred.iter().find_map(|kind| addresses.iter().find(|address| address.type_ == *kind))?;
+    let address =
+        preferred.iter().find_map(|kind| addresses.iter().find(|address| address.type_ == *kind))?;
     let port = status.daemon_endpoints.as_ref()?.kubelet_endpoint.as_ref()?.port;
     let mut labels = Labels::new();
     labels.insert("instance".to_owned(), node.name_any());
     put(&mut labels, "node_name", node.name_any());
-    put(&mut labels, "node_provider_id", node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default());
+    put(
+        &mut labels,
+        "node_provider_id",
+        node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref()).unwrap_or_default(),
+    );
     put_metadata(&mut labels, "node", &node.metadata);
     for condition in status.conditions.iter().flatten() {
-        put(&mut labels, &format!("node_condition_{}", sanitized(&condition.type_).to_lowercase()), condition.status.to_lowercase());
+        put(
+            &mut labels,
+            &format!("node_condition_{}", sanitized(&condition.type_).to_lowercase()),
+            condition.status.to_lowercase(),
+        );
     }
     for address in addresses {
-        labels.entry(format!("__meta_kubernetes_node_address_{}", sanitized(&address.type_))).or_insert_with(|| address.address.clone());
+        labels
+            .entry(format!("__meta_kubernetes_node_address_{}", sanitized(&address.type_)))
+            .or_insert_with(|| address.address.clone());
     }
     Some(target(format!("{}:{port}", address.address), &[&labels]))
 }

@@ -62,10 +62,12 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let (reader, writer) = reflector::store();
-    let objects = watcher(Api::<K>::all(client.clone()), watcher::Config::default()).default_backoff().modify(|object| {
-        // Nothing of it becomes a label.
-        object.meta_mut().managed_fields = None;
-    });
+    let objects = watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| {
+            // Nothing of it becomes a label.
+            object.meta_mut().managed_fields = None;
+        });
     let drive = objects.reflect(writer).for_each(|event| {
         if let Err(error) = event {
             tracing::debug!(%error, "service discovery's watch is interrupted");
@@ -76,7 +78,11 @@ where
     reader
 }
 
-async fn targets(Path(role): Path<String>, RawQuery(query): RawQuery, State(stores): State<Stores>) -> Response {
+async fn targets(
+    Path(role): Path<String>,
+    RawQuery(query): RawQuery,
+    State(stores): State<Stores>,
+) -> Response {
     let Some(role) = Role::parse(&role) else {
         let text = format!("unknown role {role:?}: pod, endpoints, endpointslice, service or node\n");
         return (StatusCode::NOT_FOUND, text).into_response();
@@ -116,4 +122,3 @@ impl Stores {
         }
     }
 }
-

@@ -51,7 +51,9 @@ async fn apply(client: &Client, bind: SocketAddr) -> Result<(), kube::Error> {
         "metadata": { "name": NAME, "namespace": NAMESPACE, "labels": { "app.kubernetes.io/name": NAME } },
         "spec": { "ports": [{ "name": "http", "port": PORT, "targetPort": bind.port() }] },
     });
-    Api::<Service>::namespaced(client.clone(), NAMESPACE).patch(NAME, &params, &Patch::Apply(service)).await?;
+    Api::<Service>::namespaced(client.clone(), NAMESPACE)
+        .patch(NAME, &params, &Patch::Apply(service))
+        .await?;
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": { "name": NAME, "namespace": NAMESPACE, "labels": labels },
@@ -59,6 +61,8 @@ async fn apply(client: &Client, bind: SocketAddr) -> Result<(), kube::Error> {
         "endpoints": [{ "addresses": [bind.ip().to_string()], "conditions": { "ready": true } }],
         "ports": [{ "name": "http", "port": bind.port(), "protocol": "TCP" }],
     });
-    Api::<EndpointSlice>::namespaced(client.clone(), NAMESPACE).patch(NAME, &params, &Patch::Apply(slice)).await?;
+    Api::<EndpointSlice>::namespaced(client.clone(), NAMESPACE)
+        .patch(NAME, &params, &Patch::Apply(slice))
+        .await?;
     Ok(())
 }
