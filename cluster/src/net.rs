@@ -20,7 +20,9 @@ const LAST_OCTET: u8 = 250;
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
     /// Every /16 is taken, or something holds the lock port on all addresses.
-    #[error("no free loopback network: port {LOCK_PORT} could not be bound on any of 127.{FIRST_OCTET}-{LAST_OCTET}.0.1")]
+    #[error(
+        "no free loopback network: port {LOCK_PORT} could not be bound on any of 127.{FIRST_OCTET}-{LAST_OCTET}.0.1"
+    )]
     NoNetwork(#[source] std::io::Error),
     /// The range is used up.
     #[error("no free {0} address is left in this cluster's loopback network")]
@@ -142,7 +144,8 @@ impl Addresses {
 
 /// FNV-1a, 64 bit: stable over processes, unlike the standard library's hasher.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

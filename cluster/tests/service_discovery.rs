@@ -31,13 +31,18 @@ fn objects() -> Objects {
 }
 
 fn recorded(role: &str) -> Vec<(String, Labels)> {
-    let mut all: BTreeMap<String, Vec<Recorded>> = serde_json::from_str(include_str!("golden/sd/labels.json")).unwrap();
+    let mut all: BTreeMap<String, Vec<Recorded>> =
+        serde_json::from_str(include_str!("golden/sd/labels.json")).unwrap();
     let groups = all.remove(role).unwrap();
     let target = |common: &Labels, own: &Labels| {
-        let mut labels: Labels = common.iter().chain(own).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut labels: Labels =
+            common.iter().chain(own).map(|(name, value)| (name.clone(), value.clone())).collect();
         (labels.remove("__address__").unwrap(), labels)
     };
-    groups.iter().flat_map(|group| group.targets.iter().map(|own| target(&group.labels, own)).collect::<Vec<_>>()).collect()
+    groups
+        .iter()
+        .flat_map(|group| group.targets.iter().map(|own| target(&group.labels, own)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[track_caller]
@@ -46,7 +51,8 @@ fn assert_same(role: &str) {
     let expected = recorded(role);
     assert!(!expected.is_empty());
     for (address, labels) in expected {
-        let candidates: Vec<&TargetGroup> = ours.iter().filter(|group| group.targets == [address.clone()]).collect();
+        let candidates: Vec<&TargetGroup> =
+            ours.iter().filter(|group| group.targets == [address.clone()]).collect();
         let same = candidates.iter().any(|group| group.labels == labels);
         assert!(same, "{role} {address}: none of ours is {labels:#?}, but {candidates:#?}");
     }
