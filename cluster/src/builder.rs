@@ -163,7 +163,7 @@ impl Cluster {
     /// Starts the parts that work through the API.
     fn start_parts(&self, config: &ClusterConfig) {
         let kubelet = KubeletConfig {
-            client: self.client(),
+            client: self.server.client("kubelet"),
             addresses: self.addresses.clone(),
             node_name: config.node_name.clone(),
             data_dir: config.data_dir.clone(),
@@ -176,11 +176,19 @@ impl Cluster {
                 tracing::error!(error = &error as &dyn std::error::Error, "the kubelet stopped");
             }
         });
-        self.controller_tasks.spawn(controllers::run(self.client(), self.controllers.clone()));
+        self.controller_tasks
+            .spawn(controllers::run(self.server.client("kube-controller-manager"), self.controllers.clone()));
         // The Services stay reachable while the pods stop, as the node's kube-proxy keeps them on a real cluster.
-        self.node_tasks.spawn(proxy::run(self.client(), self.addresses.clone(), self.node.clone()));
-        let (client, bind, shutdown) =
-            (self.client(), self.addresses.service_discovery(), self.controllers.clone());
+        self.node_tasks.spawn(proxy::run(
+            self.server.client("kube-proxy"),
+            self.addresses.clone(),
+            self.node.clone(),
+        ));
+        let (client, bind, shutdown) = (
+            self.server.client("prometheus-sd"),
+            self.addresses.service_discovery(),
+            self.controllers.clone(),
+        );
         self.controller_tasks.spawn(async move {
             if let Err(error) = sd::run(client, bind, shutdown).await {
                 tracing::error!(
@@ -193,7 +201,7 @@ impl Cluster {
 
     /// A client of this cluster without a socket.
     pub fn client(&self) -> Client {
-        Client::new(self.server.router(), "default")
+        self.server.client("sre-harness")
     }
 
     /// The API server.

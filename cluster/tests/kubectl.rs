@@ -196,7 +196,15 @@ fn fields_without_effect_are_warned_about() {
 #[test]
 fn server_side_apply_names_the_conflict() {
     let Some(kubectl) = Kubectl::start() else { return };
+    // kubectl takes over what it applied from the client's side before.
+    kubectl.apply(&[], WEB);
     kubectl.apply(&["--server-side"], WEB);
+    let smaller = WEB.replace("        ports: [{name: http, containerPort: 18080}]\n", "");
+    assert_ne!(smaller, WEB);
+    kubectl.apply(&["--server-side"], &smaller);
+    let ports =
+        kubectl.run(&["get", "deploy", "web", "-o", "jsonpath={.spec.template.spec.containers[0].ports}"]);
+    assert_eq!(ports, "", "what is no longer applied is removed");
     kubectl.apply(&["--server-side"], WEB);
     kubectl.run(&["scale", "deploy/web", "--replicas=3"]);
     let (good, printed) = kubectl.feed(&["apply", "-f", "-", "--server-side", "--field-manager=other"], WEB);

@@ -86,12 +86,17 @@ fn store(object: &mut Value, entries: &[Entry]) {
 /// Follows a write other than an apply: the writer takes what it changed, what is gone belongs to nobody.
 pub fn after_update(old: &Value, new: &mut Value, writer: &Writer) {
     let changes = compare(old, new);
-    let mut all = entries(old);
+    // A client may write the list itself: to take over what another manager had (as kubectl does when it goes over to
+    // server-side apply), or to start anew with a single empty entry.
+    let given = new["metadata"]["managedFields"].as_array();
+    let reset = given.is_some_and(|list| matches!(list.as_slice(), [Value::Object(only)] if only.is_empty()));
+    let mut all = match given {
+        _ if reset => Vec::new(),
+        Some(list) if !list.is_empty() => entries(new),
+        _ => entries(old),
+    };
     let nothing = changes.written.is_empty() && changes.removed.is_empty();
-    // A client may empty the list to start over, as `kubectl apply` never does but migrations do.
-    if new["metadata"]["managedFields"].as_array().is_some_and(Vec::is_empty) {
-        all.clear();
-    } else if nothing {
+    if nothing {
         store(new, &all);
         return;
     }
@@ -194,6 +199,23 @@ mod tests {
         let live = applied(&live, &json!({"data": {"b": "1"}}), &two, false).unwrap();
         let live = applied(&live, &json!({"data": {}}), &one, false).unwrap();
         assert_eq!(live["data"], json!({"b": "1"}));
+    }
+
+    #[test]
+    fn a_client_may_write_the_list_itself() {
+        let (one, two) = (writer("one", "Update"), writer("two", "Apply"));
+        let mut live = json!({"metadata": {}, "data": {"a": "1"}});
+        after_update(&json!({"metadata": {}}), &mut live, &one);
+        let mut new = live.clone();
+        new["metadata"]["managedFields"][0]["manager"] = json!("two");
+        new["metadata"]["managedFields"][0]["operation"] = json!("Apply");
+        after_update(&live, &mut new, &writer("kubectl", "Update"));
+        let changed = applied(&new, &json!({"data": {"a": "2"}}), &two, false).unwrap();
+        assert_eq!(changed["data"]["a"], "2", "what was one's is two's");
+        let mut reset = live.clone();
+        reset["metadata"]["managedFields"] = json!([{}]);
+        after_update(&live, &mut reset, &one);
+        assert_eq!(reset["metadata"], json!({}));
     }
 
     #[test]

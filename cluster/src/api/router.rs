@@ -7,8 +7,9 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::Method;
+use http::{HeaderValue, Method, header};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequest;
 
 use super::{
     discovery, logs, proxy,
@@ -58,6 +59,15 @@ impl ApiServer {
     /// The HTTP service, without authentication.
     pub fn router(&self) -> Router {
         Router::new().fallback(serve).with_state(self.clone())
+    }
+
+    /// A client without a socket, which names itself in `managedFields`.
+    pub fn client(&self, agent: &'static str) -> kube::Client {
+        let named = move |mut request: http::Request<kube::client::Body>| {
+            request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(agent));
+            request
+        };
+        kube::Client::new(MapRequest::new(self.router(), named), "default")
     }
 
     /// The objects.
