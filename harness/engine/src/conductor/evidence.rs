@@ -13,15 +13,23 @@ use crate::monitor::{alert_history, chain, inputs, monitoring_health, rules};
 const LOOK_BACK: Millis = Millis::from_secs(30);
 /// Step of PromQL conditions: Prometheus' usual finest interval.
 const STEP: Millis = Millis::from_secs(1);
+/// Measurements of the clock's offset; the best counts.
+const CLOCK_ROUNDS: u32 = 3;
 
 /// Reads everything that a verdict needs beside the facts recorded so far.
 pub(super) async fn read(session: &Session, events: &[Event]) -> Vec<EventKind> {
-    let mut facts = vec![observe_monitoring(session).await];
+    let mut facts = Vec::new();
+    // Once more: a clock that was set since the beginning makes every comparison of times meaningless.
+    if let Ok(clock) = crate::monitor::clock_offset(&session.prometheus, CLOCK_ROUNDS).await {
+        facts.push(EventKind::ClockMeasured { offset: clock.offset, bound: clock.bound });
+    }
     let history = read_history(session, events).await;
     facts.extend(check_inputs(session, events, &history).await);
     facts.push(history);
     facts.extend(read_suppressed(session).await);
     facts.extend(read_promql(session, events).await);
+    // Last, so that it vouches for all that was read.
+    facts.push(observe_monitoring(session).await);
     facts
 }
 

@@ -17,9 +17,9 @@ use crate::{
 
 /// How long the world may take to be as it was.
 pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(120);
-/// How often a revert that the API server refuses is tried.
-const REVERT_TRIES: u32 = 5;
-/// Pause before the next try, growing.
+/// How long a revert is tried while the API server is away: as long as it takes to restart one.
+const REVERT_LIMIT: Duration = Duration::from_secs(60);
+/// Pause before the next try, growing up to ten times that.
 const REVERT_PAUSE: Duration = Duration::from_millis(500);
 
 /// Why no fault was injected.
@@ -89,6 +89,7 @@ async fn timeline(
 /// Sleeps until then; false if the run was cancelled meanwhile.
 async fn wait_until(session: &Session, until: Instant) -> bool {
     tokio::select! {
+        biased;
         () = session.cancel.cancelled() => false,
         () = sleep_until(until) => true,
     }
@@ -147,13 +148,13 @@ pub(super) async fn revert_and_verify(
     namespace: &str,
     snapshot: &crate::fault::Snapshot,
 ) -> Result<crate::fault::Observed, FaultError> {
-    let mut tries = 1;
+    let (deadline, mut pause) = (Instant::now() + REVERT_LIMIT, REVERT_PAUSE);
     while let Err(error) = snapshot.revert(client, namespace).await {
-        if tries == REVERT_TRIES {
+        if error.is_refusal() || Instant::now() + pause > deadline {
             return Err(error);
         }
-        tokio::time::sleep(REVERT_PAUSE * tries).await;
-        tries += 1;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(REVERT_PAUSE * 10);
     }
     snapshot.verify(client, namespace, VERIFY_LIMIT).await
 }

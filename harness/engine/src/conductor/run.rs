@@ -3,7 +3,10 @@
 use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
-use harness_event::{CancelReason, EventKind, FORMAT_VERSION, Millis, Phase, Plan, Verdict};
+use harness_event::{
+    AlertState, CancelReason, CheckOutcome, EventKind, ExpectationKind, FORMAT_VERSION, Millis, Phase, Plan,
+    PromqlMode, Verdict, Window,
+};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinSet,
@@ -259,20 +262,27 @@ fn demanded(plan: &Plan, log: &Log) -> Millis {
     let faults = plan.faults.iter().map(|fault| fault.start + fault.duration).max().unwrap_or_default();
     // Until the last thing that an expectation waits for after the faults was there.
     let verdict = Verdict::of(&events);
-    let waited = verdict.checks.iter().zip(&plan.expectations).filter_map(|(check, expectation)| {
-        match &expectation.kind {
-            harness_event::ExpectationKind::Alert(alert)
-                if alert.state == harness_event::AlertState::Resolved =>
-            {
-                check.measured
-            }
-            harness_event::ExpectationKind::Recovery { .. } | harness_event::ExpectationKind::Workload(_) => {
-                check.measured
-            }
-            _ => None,
-        }
-    });
-    let all_passed = verdict.outcome == harness_event::Outcome::Passed;
+    let healed = at(Phase::Heal, true).map_or(Millis(0), |healed| healed - healing);
+    let waited = verdict.checks.iter().zip(&plan.expectations);
+    let waited =
+        waited.filter_map(|(check, expectation)| waited_for(&expectation.kind, check.measured, healed));
+    // The outcome is that of a run that is not finished yet; the checks are what counts.
+    let all_passed = verdict.checks.iter().all(|check| check.outcome == CheckOutcome::Passed);
     let waited = if all_passed { waited.max().unwrap_or_default() } else { end - healing };
     plan.baseline + faults + waited
+}
+
+/// Time from the beginning of the revert until the expectation was met, if it looks at the time after the fault. `healed` is
+/// how long the revert took to have its effect.
+fn waited_for(kind: &ExpectationKind, measured: Option<Millis>, healed: Millis) -> Option<Millis> {
+    match kind {
+        ExpectationKind::Alert(alert) if alert.state == AlertState::Resolved => Some(healed + measured?),
+        ExpectationKind::Http(http) if http.window == Window::After => Some(healed + measured?),
+        ExpectationKind::Promql(promql) if promql.window == Window::After => match promql.mode {
+            PromqlMode::Within(_) => Some(healed + measured?),
+            PromqlMode::Stays(length) | PromqlMode::Until(length) => Some(healed + length),
+        },
+        ExpectationKind::Recovery { .. } | ExpectationKind::Workload(_) => measured,
+        _ => None,
+    }
 }

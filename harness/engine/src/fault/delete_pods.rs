@@ -96,19 +96,18 @@ pub(super) async fn wait_gone(
     .await
 }
 
-/// Waits until as many pods as before are ready, none of them a deleted one.
+/// Waits until as many pods as before are ready. A chosen pod counts if it is not on its way out: then it was never deleted,
+/// because the call was refused or the run was interrupted before it.
 pub(super) async fn wait_ready(
     client: &Client,
     namespace: &str,
     selector: &str,
-    chosen: &[(String, String)],
     wanted: usize,
     limit: Duration,
 ) -> Result<Observed, FaultError> {
     let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
     until(api, watcher::Config::default().labels(selector), limit, |pods: &[Pod]| {
-        let old = |pod: &Pod| pod.uid().is_some_and(|uid| chosen.iter().any(|(_, chosen)| *chosen == uid));
-        let ready = pods.iter().filter(|pod| is_ready(pod) && !old(pod)).count();
+        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
         let text = format!("{ready} of {wanted} pods of {selector} ready");
         if ready >= wanted { Seen::Yes(text) } else { Seen::NotYet(text) }
     })

@@ -13,7 +13,7 @@ use std::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -198,11 +198,41 @@ fn write_file(path: &Path, file: &LedgerFile) -> Result<(), LedgerError> {
     write().map_err(|source| LedgerError::Write { path: path.to_owned(), source })
 }
 
+/// Reads the ConfigMap: its UID and what it holds.
+async fn read(api: &Api<ConfigMap>, namespace: &str) -> Result<Option<(String, LedgerFile)>, LedgerError> {
+    let found = call("reading the ledger", api.get_opt(NAME)).await;
+    let found = found.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
+    let Some((uid, text)) = found.and_then(|map| Some((map.metadata.uid?, map.data?.remove(KEY)?))) else {
+        return Ok(None);
+    };
+    let at = format!("ConfigMap {namespace}/{NAME}");
+    let file = serde_json::from_str(&text).map_err(|source| LedgerError::Unreadable { at, source })?;
+    Ok(Some((uid, file)))
+}
+
+/// Deletes this object only, not a later one of its name.
+fn only(uid: String) -> DeleteParams {
+    DeleteParams::default().preconditions(Preconditions { uid: Some(uid), resource_version: None })
+}
+
+/// Fine if the object to delete is gone, or is another one by now.
+fn not_ours(error: FaultError) -> Result<(), FaultError> {
+    match &error {
+        FaultError::Api { source, .. } => match &**source {
+            kube::Error::Api(status) if status.is_not_found() || status.is_conflict() => Ok(()),
+            _ => Err(error),
+        },
+        _ => Err(error),
+    }
+}
+
 /// The ledger of one run.
 pub struct Ledger {
     api: Api<ConfigMap>,
     path: PathBuf,
     file: LedgerFile,
+    /// The ConfigMap that is ours. One of the same name that somebody made since is another run's, and never touched.
+    uid: Option<String>,
 }
 
 impl Ledger {
@@ -218,14 +248,18 @@ impl Ledger {
     ) -> Result<Self, LedgerError> {
         let client = &target.client;
         let api = Api::namespaced(client.clone(), namespace);
-        if let Some(other) = Self::in_cluster(client, namespace).await? {
+        if let Some((uid, other)) = read(&api, namespace).await? {
             if other.unreverted().next().is_some() || !other.is_orphan() {
                 return Err(other.holds());
             }
-            let gone = call("deleting the old ledger", api.delete(NAME, &DeleteParams::default())).await;
-            gone.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
+            // Whether or not this very one is still there: creating ours tells who was first.
+            let old = call("deleting the old ledger", api.delete(NAME, &only(uid))).await;
+            if let Err(source) = old.map(drop).or_else(not_ours) {
+                return Err(LedgerError::Cluster { namespace: namespace.to_owned(), source });
+            }
         }
-        let ledger = Self { api, path: run_dir.join(KEY), file: LedgerFile::new(run, namespace, target) };
+        let file = LedgerFile::new(run, namespace, target);
+        let mut ledger = Self { api, path: run_dir.join(KEY), file, uid: None };
         ledger.write_file()?;
         match ledger.create().await {
             Ok(()) => Ok(ledger),
@@ -239,13 +273,8 @@ impl Ledger {
     /// # Errors
     /// If it cannot be read.
     pub async fn in_cluster(client: &Client, namespace: &str) -> Result<Option<LedgerFile>, LedgerError> {
-        let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-        let found = call("reading the ledger", api.get_opt(NAME)).await;
-        let found =
-            found.map_err(|source| LedgerError::Cluster { namespace: namespace.to_owned(), source })?;
-        let Some(text) = found.and_then(|map| map.data?.remove(KEY)) else { return Ok(None) };
-        let at = format!("ConfigMap {namespace}/{NAME}");
-        serde_json::from_str(&text).map(Some).map_err(|source| LedgerError::Unreadable { at, source })
+        let found = read(&Api::namespaced(client.clone(), namespace), namespace).await?;
+        Ok(found.map(|(_, file)| file))
     }
 
     /// Namespaces that hold a ledger.
@@ -262,7 +291,8 @@ impl Ledger {
 
     /// Goes on with the ledger of an interrupted run.
     pub fn resume(client: &Client, run_dir: &Path, file: LedgerFile) -> Self {
-        Self { api: Api::namespaced(client.clone(), &file.namespace), path: run_dir.join(KEY), file }
+        let api = Api::namespaced(client.clone(), &file.namespace);
+        Self { api, path: run_dir.join(KEY), file, uid: None }
     }
 
     /// Notes that nothing is left of the faults, because the cluster that they were in is gone.
@@ -312,17 +342,22 @@ impl Ledger {
     ///
     /// # Errors
     /// If the ConfigMap could not be deleted.
-    pub async fn close(self) -> Result<(), LedgerError> {
+    pub async fn close(mut self) -> Result<(), LedgerError> {
         if self.file.unreverted().next().is_some() {
             return Ok(());
         }
-        match call("deleting the ledger", self.api.delete(NAME, &DeleteParams::default())).await {
-            Ok(_) => Ok(()),
-            Err(FaultError::Api { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => {
-                Ok(())
-            }
-            Err(source) => Err(self.cluster(source)),
+        let Some(uid) = self.own_uid().await? else { return Ok(()) };
+        let gone = call("deleting the ledger", self.api.delete(NAME, &only(uid))).await;
+        gone.map(drop).or_else(not_ours).map_err(|source| self.cluster(source))
+    }
+
+    /// UID of our ConfigMap; of a ledger that was resumed, the one that holds it. `None` if there is none any more.
+    async fn own_uid(&mut self) -> Result<Option<String>, LedgerError> {
+        if self.uid.is_none() {
+            let found = read(&self.api, &self.file.namespace).await?;
+            self.uid = found.filter(|(_, file)| file.run == self.file.run).map(|(uid, _)| uid);
         }
+        Ok(self.uid.clone())
     }
 
     fn cluster(&self, source: FaultError) -> LedgerError {
@@ -337,7 +372,7 @@ impl Ledger {
         write_file(&self.path, &self.file)
     }
 
-    async fn create(&self) -> Result<(), LedgerError> {
+    async fn create(&mut self) -> Result<(), LedgerError> {
         let map: ConfigMap = serde_json::from_value(json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -346,11 +381,16 @@ impl Ledger {
         }))
         .map_err(|source| LedgerError::Unreadable { at: NAME.to_owned(), source })?;
         let created = call("creating the ledger", self.api.create(&PostParams::default(), &map)).await;
-        created.map(drop).map_err(|source| self.cluster(source))
+        self.uid = created.map_err(|source| self.cluster(source))?.metadata.uid;
+        Ok(())
     }
 
-    async fn patch(&self) -> Result<(), LedgerError> {
-        let patch = Patch::Merge(json!({ "data": { KEY: self.text() } }));
+    async fn patch(&mut self) -> Result<(), LedgerError> {
+        let Some(uid) = self.own_uid().await? else {
+            let lost = FaultError::NothingToDo("the ledger's ConfigMap is gone, or another run's".to_owned());
+            return Err(self.cluster(lost));
+        };
+        let patch = Patch::Merge(json!({ "metadata": { "uid": uid }, "data": { KEY: self.text() } }));
         let patched = call("writing the ledger", self.api.patch(NAME, &PatchParams::default(), &patch)).await;
         patched.map(drop).map_err(|source| self.cluster(source))
     }

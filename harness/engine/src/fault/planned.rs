@@ -42,6 +42,22 @@ pub enum FaultError {
     NotSeen(String),
 }
 
+impl FaultError {
+    /// True if the API server understood the call and said no, so that asking again changes nothing.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) => {
+                    (400..500).contains(&status.code) && ![401, 408, 409, 429].contains(&status.code)
+                }
+                _ => false,
+            },
+            Self::NoAnswer(_) | Self::NotSeen(_) => false,
+            Self::NoTarget { .. } | Self::NothingToDo(_) | Self::Kind(_) => true,
+        }
+    }
+}
+
 /// Something that was seen, and when.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -209,8 +225,8 @@ impl Snapshot {
             Self::Scale { workload, replicas, ready } => {
                 scale::wait_replicas(client, namespace, workload, *replicas, *ready, limit).await
             }
-            Self::Pods { selector, ready, chosen } => {
-                delete_pods::wait_ready(client, namespace, selector, chosen, *ready, limit).await
+            Self::Pods { selector, ready, .. } => {
+                delete_pods::wait_ready(client, namespace, selector, *ready, limit).await
             }
             Self::Rollout { workload, ready, .. } => {
                 restart::wait_rolled_out(client, namespace, workload, *ready, limit).await

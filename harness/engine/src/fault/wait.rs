@@ -53,7 +53,7 @@ where
         loop {
             match stream.try_next().await {
                 Ok(Some(event)) => synced = take(&mut objects, event, synced),
-                Ok(None) => return Observed { at: Timestamp::now(), detail: "the watch ended".to_owned() },
+                Ok(None) => return None,
                 Err(error) => {
                     // The watcher recovers by itself; what it says is kept for the report.
                     last = format!("the watch fails: {error}");
@@ -62,14 +62,16 @@ where
             }
             if synced {
                 match look(&objects) {
-                    Seen::Yes(detail) => return Observed { at: Timestamp::now(), detail },
+                    Seen::Yes(detail) => return Some(Observed { at: Timestamp::now(), detail }),
                     Seen::NotYet(detail) => last = detail,
                 }
             }
         }
     };
     match tokio::time::timeout(limit, wait).await {
-        Ok(observed) => Ok(observed),
+        Ok(Some(observed)) => Ok(observed),
+        // A watcher goes on for ever; if it does not, what it would have shown is not known.
+        Ok(None) => Err(FaultError::NotSeen(format!("{last}; then the watch ended"))),
         Err(_) => Err(FaultError::NotSeen(format!("{last} after {}s", limit.as_secs_f64()))),
     }
 }

@@ -26,7 +26,7 @@ pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: 
 async fn watch_deployments(api: Api<Deployment>, log: Log) {
     let mut known: HashMap<String, ObservedWorkload> = HashMap::new();
     let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
-    let mut stream = report_outages(stream.boxed(), "watch of deployments", log.clone()).boxed();
+    let mut stream = report_outages(stream.boxed(), EventKind::WORKLOAD_OBSERVER, log.clone()).boxed();
     while let Some(deployment) = stream.next().await {
         let (name, status) = (deployment.name_any(), deployment.status.clone().unwrap_or_default());
         let seen = ObservedWorkload {

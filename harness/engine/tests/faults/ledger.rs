@@ -1,0 +1,56 @@
+use harness_engine::fault::{Ledger, LedgerError, Snapshot};
+use harness_event::WorkloadRef;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+
+use super::Fixture;
+
+const NAME: &str = "sre-harness-ledger";
+
+fn snapshot() -> Snapshot {
+    let workload = WorkloadRef { kind: "Deployment".into(), name: "db".into() };
+    Snapshot::Scale { workload, replicas: 1, ready: 1 }
+}
+
+async fn open(fixture: &Fixture, run: &str) -> Result<Ledger, LedgerError> {
+    let dir = fixture.dir.path().join(run);
+    std::fs::create_dir_all(&dir).unwrap();
+    Ledger::open(&fixture.target(), &dir, run, "default").await
+}
+
+#[tokio::test]
+async fn one_run_at_a_time_has_the_namespace() {
+    let fixture = Fixture::new();
+    let (one, two) = tokio::join!(open(&fixture, "one"), open(&fixture, "two"));
+    assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|ok| **ok).count(), 1);
+    let (ledger, refused) = if one.is_ok() { (one, two) } else { (two, one) };
+    assert!(matches!(refused, Err(LedgerError::Held { alive: Some(true), .. })));
+    ledger.unwrap().close().await.unwrap();
+    assert!(open(&fixture, "three").await.is_ok());
+}
+
+/// Somebody removed the ConfigMap of a living run, and another run took the namespace.
+#[tokio::test]
+async fn the_ledger_of_another_run_is_never_touched() {
+    let fixture = Fixture::new();
+    let api: Api<ConfigMap> = Api::namespaced(fixture.client(), "default");
+    let mut first = open(&fixture, "first").await.unwrap();
+    first.plan("a", snapshot()).await.unwrap();
+    first.reverted("a").await.unwrap();
+    api.delete(NAME, &Default::default()).await.unwrap();
+    let mut second = open(&fixture, "second").await.unwrap();
+    second.plan("b", snapshot()).await.unwrap();
+
+    assert!(first.plan("c", snapshot()).await.is_err(), "not durable in the cluster: must not be applied");
+    first.reverted("c").await.unwrap_err();
+    first.close().await.unwrap();
+    let held = Ledger::in_cluster(&fixture.client(), "default").await.unwrap().unwrap();
+    assert_eq!(held.run, "second");
+    assert_eq!(held.unreverted().map(|entry| entry.fault.as_str()).collect::<Vec<_>>(), ["b"]);
+
+    let file = harness_engine::fault::read_ledger(&fixture.dir.path().join("second")).unwrap().unwrap();
+    let mut resumed = Ledger::resume(&fixture.client(), &fixture.dir.path().join("second"), file);
+    resumed.reverted("b").await.unwrap();
+    resumed.close().await.unwrap();
+    assert!(Ledger::in_cluster(&fixture.client(), "default").await.unwrap().is_none());
+}

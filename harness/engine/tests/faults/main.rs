@@ -1,0 +1,43 @@
+//! Faults and their ledger on an API server in this process.
+
+mod ledger;
+mod pods;
+
+use cluster::{
+    api::{ApiServer, ApiServerConfig},
+    net::Addresses,
+};
+use harness_engine::Target;
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+/// An API server without controllers: nothing happens in it that a test does not do.
+struct Fixture {
+    server: ApiServer,
+    dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ApiServer::new(ApiServerConfig {
+            addresses: Addresses::claim(u64::from(std::process::id())).unwrap(),
+            logs: dir.path().join("logs"),
+            shutdown: CancellationToken::new(),
+        });
+        Self { server, dir }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.server.router(), "default")
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            client: self.client(),
+            context: "test".into(),
+            server: "https://127.0.0.1".into(),
+            own_stack: false,
+        }
+    }
+}
