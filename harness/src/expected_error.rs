@@ -70,6 +70,13 @@ pub enum ExpectedError {
         /// The command that takes it back.
         recover: String,
     },
+    /// A run is over, but who looks for its reports will not find them.
+    #[error("the run is over and rolled back, but its reports could not be written")]
+    Unreported {
+        /// Cause.
+        #[source]
+        source: Box<ExpectedError>,
+    },
     /// Something that should work anywhere failed.
     #[error("{what}")]
     Internal {
@@ -111,7 +118,7 @@ impl ExpectedError {
             Self::Unreachable { .. } => exit_code::UNREACHABLE,
             Self::Interrupted { .. } => exit_code::ABORTED,
             Self::RollbackIncomplete { .. } => exit_code::ROLLBACK_INCOMPLETE,
-            Self::Internal { .. } => exit_code::INTERNAL,
+            Self::Unreported { .. } | Self::Internal { .. } => exit_code::INTERNAL,
         }
     }
 
@@ -128,7 +135,8 @@ impl ExpectedError {
             Self::Scenario { .. }
             | Self::File { .. }
             | Self::Unreachable { .. }
-            | Self::Interrupted { .. } => None,
+            | Self::Interrupted { .. }
+            | Self::Unreported { .. } => None,
         }
     }
 

@@ -59,7 +59,11 @@ impl Style {
         let tone = match outcome {
             Outcome::Passed => Tone::Good,
             Outcome::Inconclusive | Outcome::Aborted => Tone::Warn,
-            Outcome::Failed | Outcome::Refused | Outcome::NotReady | Outcome::RollbackIncomplete => Tone::Bad,
+            Outcome::Failed
+            | Outcome::Refused
+            | Outcome::NotReady
+            | Outcome::RollbackIncomplete
+            | Outcome::InternalError => Tone::Bad,
         };
         self.paint(tone, &outcome.to_string().to_uppercase())
     }

@@ -12,7 +12,7 @@ use harness_engine::{
     Log,
     conductor::{RunOptions, run},
 };
-use harness_event::{Event, EventKind, FORMAT_VERSION, Millis, Verdict};
+use harness_event::{Event, EventKind, FORMAT_VERSION, Millis, Outcome, Verdict};
 use harness_report::LineView;
 use harness_scenario::Scenario;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,6 @@ use super::{
     dry_run, reports, signals,
 };
 use crate::{
-    exit_code,
     expected_error::{ExpectedError, chain},
     output::Output,
     stack::{self, Stack, StackOptions},
@@ -155,7 +154,6 @@ async fn take_down(stack: Option<Stack>, keep: bool, context: &Context) -> Resul
 /// Reports and exit code.
 fn finish(record: Record, verdict: &Verdict, args: &RunArgs, context: &Context) -> Result<u8, ExpectedError> {
     let events = record.log.events();
-    let complete = record.log.check();
     let dir = record.close();
     for line in harness_report::summary(&events, verdict, reports::style(&context.out)) {
         context.out.line(line);
@@ -164,17 +162,15 @@ fn finish(record: Record, verdict: &Verdict, args: &RunArgs, context: &Context) 
         .out
         .line(context.out.paint(crate::output::Style::Dim, format_args!("recorded in {}", dir.display())));
     let written = reports::write(&dir, &events, args.junit.as_deref(), args.json.as_deref());
-    if verdict.outcome != harness_event::Outcome::RollbackIncomplete {
-        let what = "the run is over and rolled back, but its record is not complete".to_owned();
-        // Without its log, nobody could check the verdict.
-        complete.map_err(|error| ExpectedError::Internal { what: what.clone(), source: error.into() })?;
-        written.map_err(|error| ExpectedError::Internal { what, source: error.into() })?;
+    match (written, verdict.outcome) {
+        (Ok(()), outcome) => Ok(outcome.exit_code()),
+        // What is left in the cluster is said by the exit code in any case.
+        (Err(error), outcome @ Outcome::RollbackIncomplete) => {
+            error.display(&context.err);
+            Ok(outcome.exit_code())
+        }
+        (Err(error), _) => Err(ExpectedError::Unreported { source: Box::new(error) }),
     }
-    let broken = events.iter().any(|event| {
-        matches!(&event.kind, EventKind::RunCancelled { reason: harness_event::CancelReason::Internal(_) })
-    });
-    let code = verdict.outcome.exit_code();
-    Ok(if broken && code != exit_code::ROLLBACK_INCOMPLETE { exit_code::INTERNAL } else { code })
 }
 
 /// Signals, as a wish to stop.

@@ -43,15 +43,19 @@ fn a_verdict_needs_a_whole_log() {
     the_state_directory_cannot_be_written(&stack);
 }
 
-/// No file may grow beyond a few blocks, as on a full disk: the fault is undone, and what could not be recorded is no verdict.
+/// No file may grow beyond a few blocks, as on a full disk. Before the fault: it is not injected. While it is on: it is undone,
+/// and what could not be recorded is no verdict.
 fn the_disk_is_full(stack: &Stack) {
     let before = stack.world();
-    let run = stack.run_with_file_limit(&portal_lost("1s"), 16);
-    assert!(matches!(run.ran.code, Some(code) if code != 0 && code != 101), "{run}");
-    assert!(run.ran.err.contains("can't write"), "{run}");
-    assert!(run.ran.err.contains("events.ndjson"), "{run}");
-    assert_eq!(stack.world(), before);
-    assert!(stack.ledger().is_none(), "{run}");
+    for (blocks, injected) in [(8, false), (18, true)] {
+        let run = stack.run_with_file_limit(&portal_lost("1s"), blocks);
+        assert_eq!(run.ran.code, Some(70), "{run}");
+        assert_eq!(run.result["exit_code"], 70, "{run}");
+        run.because("events.ndjson could not be written: File too large");
+        assert_eq!(run.ran.out.contains("fault portal-lost: "), injected, "{run}");
+        assert_eq!(stack.world(), before);
+        assert!(stack.ledger().is_none(), "{run}");
+    }
 }
 
 fn the_state_directory_cannot_be_written(stack: &Stack) {

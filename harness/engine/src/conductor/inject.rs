@@ -63,6 +63,11 @@ async fn timeline(
     if !wait_until(session, zero + fault.spec.start.to_duration()).await {
         return;
     }
+    if let Some(error) = session.log.failure() {
+        let reason = format!("what happens could not be recorded: {error}");
+        session.log.record(EventKind::InjectionSkipped { reason });
+        return;
+    }
     let (targets, inverse) = (fault.targets(), fault.inverse());
     let durable = ledger.lock().await.plan(&name, fault.snapshot.clone()).await;
     if let Err(error) = durable {

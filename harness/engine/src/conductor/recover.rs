@@ -68,7 +68,9 @@ pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered
     log.record(EventKind::RunCancelled { reason: CancelReason::Recovered });
     let (reverted, left) = revert_entries(client, &log, &mut ledger).await;
     ledger.close().await?;
-    log.check().map_err(RecoverError::Write)?;
+    if let Some(error) = log.failure() {
+        return Err(RecoverError::Write(std::io::Error::other(error)));
+    }
     Ok(Some(Recovered { run: file.run, reverted, left, verdict: Some(Verdict::of(&log.events())) }))
 }
 

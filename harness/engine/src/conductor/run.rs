@@ -66,6 +66,10 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
         log.record(EventKind::RunCancelled { reason });
     }
     roll_back_rest(target, log, &ledger).await;
+    if let Some(error) = log.failure() {
+        let reason = CancelReason::Internal(format!("events.ndjson could not be written: {error}"));
+        log.record(EventKind::RunCancelled { reason });
+    }
     let demanded = demanded(&options.plan, log);
     log.record(EventKind::RunFinished { demanded, bring_up: options.bring_up });
     Verdict::of(&log.events())

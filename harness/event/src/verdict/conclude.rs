@@ -117,7 +117,7 @@ fn outcome(
             return (Outcome::Aborted, vec![format!("cancelled by {signal}; everything is rolled back")]);
         }
         Some(CancelReason::Internal(error)) => {
-            return (Outcome::Inconclusive, vec![format!("the harness itself failed: {error}")]);
+            return (Outcome::InternalError, vec![format!("the harness itself failed: {error}")]);
         }
         Some(CancelReason::Recovered) => {
             return (

@@ -36,6 +36,8 @@ pub enum Outcome {
     Aborted,
     /// A fault could not be undone.
     RollbackIncomplete,
+    /// The harness itself failed; everything is rolled back.
+    InternalError,
 }
 
 impl Outcome {
@@ -49,6 +51,7 @@ impl Outcome {
             Self::NotReady => 4,
             Self::Aborted => 5,
             Self::RollbackIncomplete => 6,
+            Self::InternalError => 70,
         }
     }
 }
@@ -63,6 +66,7 @@ impl fmt::Display for Outcome {
             Self::NotReady => "not ready",
             Self::Aborted => "aborted",
             Self::RollbackIncomplete => "rollback incomplete",
+            Self::InternalError => "internal error",
         })
     }
 }
