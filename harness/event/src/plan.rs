@@ -291,7 +291,8 @@ pub struct HttpExpectation {
     pub status: u16,
     /// Text that the body must contain.
     pub body_contains: Option<String>,
-    /// Deadline of the first expected answer, from the window's start. Zero: every answer in the window.
+    /// Deadline of the first expected answer, from the window's start. Zero: every answer in the window, and during a fault
+    /// also what its call breaks before its effect is seen.
     pub within: Millis,
     /// Longest answer time allowed.
     pub max_latency: Option<Millis>,

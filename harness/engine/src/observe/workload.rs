@@ -25,9 +25,18 @@ pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: 
 
 async fn watch_deployments(api: Api<Deployment>, log: Log) {
     let mut known: HashMap<String, ObservedWorkload> = HashMap::new();
-    let stream = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let stream = watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = report_outages(stream.boxed(), EventKind::WORKLOAD_OBSERVER, log.clone()).boxed();
-    while let Some(deployment) = stream.next().await {
+    while let Some(event) = stream.next().await {
+        let deployment = match event {
+            watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment) => deployment,
+            // What is gone has no replicas.
+            watcher::Event::Delete(mut deployment) => {
+                (deployment.spec.replicas, deployment.status) = (Some(0), None);
+                deployment
+            }
+            watcher::Event::Init | watcher::Event::InitDone => continue,
+        };
         let (name, status) = (deployment.name_any(), deployment.status.clone().unwrap_or_default());
         let seen = ObservedWorkload {
             workload: WorkloadRef { kind: "Deployment".to_owned(), name: name.clone() },
@@ -88,15 +97,17 @@ fn pod_status(pod: &Pod) -> String {
         .unwrap_or_else(|| "Pending".to_owned())
 }
 
-/// Passes objects on; an outage is reported once, and once when it is over.
-fn report_outages<T>(
-    stream: impl futures::Stream<Item = Result<T, watcher::Error>>,
+/// Passes events on; an outage is reported once, and once when it is over.
+fn report_outages<K>(
+    stream: impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
     observer: &'static str,
     log: Log,
-) -> impl futures::Stream<Item = T> {
+) -> impl futures::Stream<Item = watcher::Event<K>> {
     let mut failing = false;
     stream.into_stream().filter_map(move |item| {
         let passed = match item {
+            // Only the watcher's intent to list again; nobody has answered yet.
+            Ok(watcher::Event::Init) => Some(watcher::Event::Init),
             Ok(item) => {
                 if std::mem::take(&mut failing) {
                     log.record(EventKind::ObserverRecovered { observer: observer.to_owned() });

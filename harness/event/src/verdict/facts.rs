@@ -66,6 +66,7 @@ pub(super) struct Observed<'a> {
 pub(super) struct Steady<'a> {
     pub(super) check: &'a str,
     pub(super) asked_at: Timestamp,
+    pub(super) answered_at: Timestamp,
     pub(super) ok: bool,
     pub(super) detail: &'a str,
 }
@@ -155,7 +156,8 @@ impl<'a> Facts<'a> {
             }
             EventKind::BaselineTaken { alerts } => self.baseline = Some(alerts),
             EventKind::SteadyStateChecked { check, asked_at, ok, detail } => {
-                self.steady.push(Steady { check, asked_at: *asked_at, ok: *ok, detail });
+                let (asked_at, answered_at) = (*asked_at, event.at);
+                self.steady.push(Steady { check, asked_at, answered_at, ok: *ok, detail });
             }
             EventKind::MonitoringObserved { prometheus, alertmanager, errors } => {
                 self.observed.push(Observed {

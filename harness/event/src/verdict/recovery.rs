@@ -31,6 +31,10 @@ pub(super) fn judge(facts: &Facts<'_>, plan: &Plan, fault: &str, within: Millis)
             Held::NeverAsked => {
                 return inconclusive(format!("{:?} was not checked after the revert", check.name));
             }
+            Held::NotAnswered(silent) => {
+                let name = &check.name;
+                return inconclusive(format!("nothing is known of {name:?} in the last {silent} of the run"));
+            }
         }
     }
     let measured = latest - sent;
@@ -48,7 +52,11 @@ enum Held<'f> {
     Since(Timestamp),
     NotAtEnd(&'f str),
     NeverAsked,
+    NotAnswered(Millis),
 }
+
+/// So long may a check be silent, beside the time of two answers like its last: one that hangs is an outage.
+const SILENCE: Millis = Millis::from_secs(5);
 
 fn held_since<'f>(facts: &'f Facts<'_>, check: &str, sent: Timestamp) -> Held<'f> {
     let results: Vec<_> =
@@ -57,6 +65,11 @@ fn held_since<'f>(facts: &'f Facts<'_>, check: &str, sent: Timestamp) -> Held<'f
         None => Held::NeverAsked,
         Some(last) if !last.ok => Held::NotAtEnd(last.detail),
         Some(last) => {
+            let silent = facts.ended_at.map_or(Millis(0), |end| end - last.answered_at);
+            let answer = last.answered_at - last.asked_at;
+            if silent > SILENCE + answer + answer {
+                return Held::NotAnswered(silent);
+            }
             let first = results.iter().rev().take_while(|steady| steady.ok).last();
             Held::Since(first.map_or(last.asked_at, |first| first.asked_at))
         }

@@ -101,6 +101,18 @@ fn the_service_must_have_been_asked_since_the_fault() {
 }
 
 #[test]
+fn a_check_that_hangs_is_no_recovery() {
+    let mut events = log(passing_run());
+    let is_steady = |event: &Event| matches!(event.kind, EventKind::SteadyStateChecked { .. });
+    let index = events.iter().rposition(is_steady).unwrap();
+    for event in &mut events[..=index] {
+        (event.at, event.elapsed) = (at(28_600), Millis(28_600));
+    }
+    let hung = Verdict::of(&events);
+    assert_check(&hung, "recovery", CheckOutcome::Inconclusive, "in the last 5.40s of the run");
+}
+
+#[test]
 fn a_record_that_begins_too_late_or_clocks_that_moved_prove_nothing() {
     let late = changed(|kind| match kind {
         EventKind::AlertHistoryRead { to, series, sha256, .. } => {

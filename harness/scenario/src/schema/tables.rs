@@ -290,7 +290,7 @@ pub static EXPECT_HTTP: Table = Table {
             "within",
             Kind::Duration(0, DAY),
             Need::Default("\"0s\""),
-            "Deadline of the first expected answer, from the window's start. Zero: every answer in the window.",
+            "Deadline of the first expected answer, from the window's start. Zero: every answer in the window, `during` also what the fault's call breaks before its effect is seen.",
         ),
         key("max_latency", DEADLINE, NONE, "Longest answer time allowed."),
     ],
