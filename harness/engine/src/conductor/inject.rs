@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use harness_event::{EventKind, FaultSpec, Phase, Timestamp};
+use harness_event::{EventKind, FaultSpec, Millis, Phase, Timestamp};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -12,13 +12,15 @@ use tokio::{
 use super::session::Session;
 use crate::{
     fault::{FaultError, Ledger, PlannedFault},
+    log::Log,
     monitor::chain,
 };
 
 /// How long the world may take to be as it was.
 pub(super) const VERIFY_LIMIT: Duration = Duration::from_secs(120);
-/// How long a revert is tried while the API server is away: as long as it takes to restart one.
+/// How long a revert is tried while the API server is away: as long as it takes to restart one. Nobody restarts the embedded one.
 const REVERT_LIMIT: Duration = Duration::from_secs(60);
+const REVERT_LIMIT_EMBEDDED: Duration = Duration::from_secs(5);
 /// Pause before the next try, growing up to ten times that.
 const REVERT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -133,7 +135,15 @@ async fn apply(session: &Session, fault: &PlannedFault) -> bool {
 async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, fault: &PlannedFault) {
     let sent_at = Timestamp::now();
     session.log.record(EventKind::FaultRevertStarted { fault: name.to_owned(), sent_at });
-    let kind = match revert_and_verify(&session.target.client, &fault.namespace, &fault.snapshot).await {
+    let kind = match revert_and_verify(
+        &session.target.client,
+        session.target.own_stack,
+        &fault.namespace,
+        &fault.snapshot,
+        &session.log,
+    )
+    .await
+    {
         Ok(seen) => {
             EventKind::FaultRevertVerified { fault: name.to_owned(), effect_at: seen.at, detail: seen.detail }
         }
@@ -150,13 +160,19 @@ async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, faul
 /// Undoes a fault, trying again while the API server does not answer, and waits until the world is as it was.
 pub(super) async fn revert_and_verify(
     client: &kube::Client,
+    own_stack: bool,
     namespace: &str,
     snapshot: &crate::fault::Snapshot,
+    log: &Log,
 ) -> Result<crate::fault::Observed, FaultError> {
-    let (deadline, mut pause) = (Instant::now() + REVERT_LIMIT, REVERT_PAUSE);
+    let limit = if own_stack { REVERT_LIMIT_EMBEDDED } else { REVERT_LIMIT };
+    let (deadline, mut pause) = (Instant::now() + limit, REVERT_PAUSE);
     while let Err(error) = snapshot.revert(client, namespace).await {
         if error.is_refusal() || Instant::now() + pause > deadline {
             return Err(error);
+        }
+        if pause == REVERT_PAUSE {
+            log.note(format!("{}; trying again for {}", chain(&error), Millis::from(limit)));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(REVERT_PAUSE * 10);

@@ -7,7 +7,7 @@ use kube::Client;
 
 use super::inject::revert_and_verify;
 use crate::{
-    fault::{Ledger, LedgerError, LedgerFile, read_ledger},
+    fault::{Entry, Ledger, LedgerError, LedgerFile, read_ledger},
     log::Log,
     monitor::chain,
 };
@@ -103,19 +103,35 @@ fn still_running(file: &LedgerFile) -> Result<(), RecoverError> {
     }
 }
 
+/// Faults of which this process has just said that they could not be undone, with all the patience it has: trying once more
+/// would only keep people waiting for the same answer. The log of an earlier process does not count.
+fn given_up(log: &Log) -> Vec<String> {
+    let mut faults = Vec::new();
+    for event in log.events().into_iter().rev() {
+        match event.kind {
+            EventKind::FaultRevertFailed { fault, .. } => faults.push(fault),
+            EventKind::RunCancelled { reason: CancelReason::Recovered } => break,
+            _ => {}
+        }
+    }
+    faults
+}
+
 /// Undoes every entry that is not undone, last first. Returns what was and what could not be undone.
 pub(super) async fn revert_entries(
     client: &Client,
     log: &Log,
     ledger: &mut Ledger,
 ) -> (Vec<String>, Vec<String>) {
-    let entries: Vec<_> = ledger.entries().iter().rev().filter(|entry| !entry.reverted).cloned().collect();
+    let given_up = given_up(log);
+    let open = |entry: &&Entry| !entry.reverted && !given_up.contains(&entry.fault);
+    let entries: Vec<_> = ledger.entries().iter().rev().filter(open).cloned().collect();
     let namespace = ledger.namespace().to_owned();
     let (mut reverted, mut left) = (Vec::new(), Vec::new());
     for entry in entries {
         let fault = entry.fault;
         log.record(EventKind::FaultRevertStarted { fault: fault.clone(), sent_at: Timestamp::now() });
-        match revert_and_verify(client, &namespace, &entry.snapshot).await {
+        match revert_and_verify(client, ledger.own_stack(), &namespace, &entry.snapshot, log).await {
             Ok(seen) => {
                 log.record(EventKind::FaultRevertVerified {
                     fault: fault.clone(),

@@ -243,7 +243,18 @@ async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result
 /// Reverts what a panic or a cancelled phase left, and gives the namespace back.
 async fn roll_back_rest(target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>) {
     let Some(shared) = ledger.lock().await.take() else { return };
-    super::recover::revert_entries(&target.client, log, &mut *shared.lock().await).await;
+    {
+        let mut own = shared.lock().await;
+        let events = log.events();
+        let tried = |fault: &str| {
+            let failed = |event: &harness_event::Event| matches!(&event.kind, EventKind::FaultRevertFailed { fault: name, .. } if name == fault);
+            events.iter().any(failed)
+        };
+        // What could not be undone a moment ago, with all patience, is left to `recover`.
+        if !own.entries().iter().filter(|entry| !entry.reverted).all(|entry| tried(&entry.fault)) {
+            super::recover::revert_entries(&target.client, log, &mut own).await;
+        }
+    }
     let Ok(own) = Arc::try_unwrap(shared) else { return };
     if let Err(error) = own.into_inner().close().await {
         log.note(format!("the ledger could not be removed: {}", chain(&error)));

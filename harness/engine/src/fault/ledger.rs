@@ -306,6 +306,11 @@ impl Ledger {
         write_file(&run_dir.join(KEY), &file)
     }
 
+    /// The faults are in the harness's own embedded cluster.
+    pub fn own_stack(&self) -> bool {
+        self.file.own_stack
+    }
+
     /// Namespace of the faults.
     pub fn namespace(&self) -> &str {
         &self.file.namespace
