@@ -61,6 +61,7 @@ fn the_effect_is_taken_back_at_once(stack: &Stack) {
     let before = stack.world();
     let scenario = portal_lost("30s")
         .replace("replicas = 0", "replicas = 3")
+        .replace("30s", "5s")
         .replace("duration = ", "effect_within = \"2s\"\nduration = ");
     let run = std::thread::scope(|scope| {
         let run = stack.start(&scenario);
