@@ -21,31 +21,7 @@ pub enum ColorArg {
 }
 
 /// Colours by meaning. The text says the same without them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// As it should be.
-    Good,
-    /// Worth a look.
-    Warn,
-    /// Wrong.
-    Bad,
-    /// Less important.
-    Dim,
-    /// Headings and names.
-    Strong,
-}
-
-impl Style {
-    fn ansi(self) -> &'static str {
-        match self {
-            Self::Good => "32",
-            Self::Warn => "33",
-            Self::Bad => "31",
-            Self::Dim => "2",
-            Self::Strong => "1",
-        }
-    }
-}
+pub use harness_report::Tone as Style;
 
 /// One output stream. A reader that closes it early (`| head`) is not an error: what follows is dropped.
 pub struct Output {
@@ -104,7 +80,7 @@ impl Output {
 
     /// The text in a style, or as it is when colours are off.
     pub fn paint(&self, style: Style, text: impl Display) -> String {
-        if self.color { format!("\x1b[{}m{text}\x1b[0m", style.ansi()) } else { text.to_string() }
+        harness_report::Style { color: self.color, unicode: false }.paint(style, &text.to_string())
     }
 
     /// Writes a line.
