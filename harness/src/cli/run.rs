@@ -264,6 +264,10 @@ impl Record {
                 let reason = harness_event::CancelReason::Signal((*signal).to_owned());
                 EventKind::RunCancelled { reason }
             }
+            // The same exit code in the report as of the process.
+            _ if error.exit_code() == exit_code::USAGE => {
+                EventKind::RunRefused { problems: vec![chain(error)] }
+            }
             _ => EventKind::NotReady { component: "set-up".to_owned(), reason: chain(error) },
         });
         Ok(())
