@@ -265,7 +265,7 @@ impl Record {
                 EventKind::RunCancelled { reason }
             }
             // The same exit code in the report as of the process.
-            _ if error.exit_code() == exit_code::USAGE => {
+            _ if error.exit_code() == crate::exit_code::USAGE => {
                 EventKind::RunRefused { problems: vec![chain(error)] }
             }
             _ => EventKind::NotReady { component: "set-up".to_owned(), reason: chain(error) },
