@@ -47,8 +47,13 @@ fn would_pass(session: &Session, events: &[Event], facts: &[EventKind]) -> bool 
     Verdict::of(&events).outcome == Outcome::Passed
 }
 
-/// When a fault was healed: the start of everything that is expected after it.
+/// When a fault was healed: the start of everything that is expected after it. Nothing is to be waited for after a fault
+/// whose effect was not seen: whatever came would prove nothing.
 fn healed_at(events: &[Event], fault: &str) -> Option<Timestamp> {
+    let bit = |event: &Event| matches!(&event.kind, EventKind::FaultEffectObserved { fault: name, .. } if name == fault);
+    if !events.iter().any(bit) {
+        return None;
+    }
     events.iter().rev().find_map(|event| match &event.kind {
         EventKind::FaultRevertVerified { fault: name, effect_at, .. } if name == fault => Some(*effect_at),
         _ => None,
