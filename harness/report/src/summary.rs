@@ -11,18 +11,19 @@ use crate::{
 /// The summary's lines.
 pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    if !verdict.detections.is_empty() {
+    let touched = events.iter().any(|event| matches!(event.kind, EventKind::FaultPlanned { .. }));
+    // Where nothing was done, or the run was stopped half-way, the reason says it all.
+    let tells = touched && verdict.outcome != Outcome::Aborted;
+    if tells && !verdict.detections.is_empty() {
         lines.push(String::new());
         lines.extend(detections(&verdict.detections, style));
     }
-    let touched = events.iter().any(|event| matches!(event.kind, EventKind::FaultPlanned { .. }));
-    // Where nothing was done, the reason says it all.
-    if touched && !verdict.checks.is_empty() {
+    if tells && !verdict.checks.is_empty() {
         lines.push(String::new());
         lines.extend(verdict.checks.iter().map(|check| check_line(check, style)));
     }
     lines.push(String::new());
-    lines.push(verdict_line(verdict, style, touched));
+    lines.push(verdict_line(verdict, style, tells));
     lines.extend(verdict.reasons.iter().map(|reason| format!("  {reason}")));
     if verdict.outcome == Outcome::RollbackIncomplete {
         lines.push(format!("  {}", style.paint(Tone::Bad, "run `harness recover` to undo what is left")));
@@ -39,11 +40,11 @@ fn check_line(check: &Check, style: Style) -> String {
     format!("{}  {:<52}  {}{deadline}", style.check(check.outcome), check.id, check.reason)
 }
 
-fn verdict_line(verdict: &Verdict, style: Style, touched: bool) -> String {
+fn verdict_line(verdict: &Verdict, style: Style, tells: bool) -> String {
     let passed =
         verdict.checks.iter().filter(|check| check.outcome == harness_event::CheckOutcome::Passed).count();
     let counts =
-        if touched { format!(": {passed} of {} checks passed", verdict.checks.len()) } else { String::new() };
+        if tells { format!(": {passed} of {} checks passed", verdict.checks.len()) } else { String::new() };
     format!("{}{counts}", style.outcome(verdict.outcome))
 }
 
@@ -93,6 +94,10 @@ fn timing(events: &[Event], style: Style) -> Vec<String> {
         length => format!(", bringing the stack up {length}"),
     };
     let rest = timing.duration - demanded - timing.bring_up - timing.readiness;
+    if rest < Millis(0) {
+        // Stopped before it was through: what the scenario demands was not waited for.
+        return vec![style.paint(Tone::Dim, &format!("took {}", timing.duration))];
+    }
     let text = format!(
         "took {}: the scenario itself demands {demanded}{up}, proving readiness {}, the rest {rest}",
         timing.duration, timing.readiness

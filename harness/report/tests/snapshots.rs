@@ -59,6 +59,15 @@ fn lines_of_a_run_that_left_a_fault_behind() {
 }
 
 #[test]
+fn lines_of_an_aborted_run_do_not_list_what_was_never_looked_at() {
+    let reason = CancelReason::Signal("SIGINT".into());
+    let kinds = testkit::passing_run().into_iter().chain([EventKind::RunCancelled { reason }]);
+    let text = lines(&testkit::log(kinds.collect()), PLAIN);
+    assert!(text.contains("ABORTED\n  cancelled by SIGINT; everything is rolled back"), "{text}");
+    assert!(!text.contains("inconclusive"), "{text}");
+}
+
+#[test]
 fn colours_only_where_asked_for() {
     assert!(!lines(&failing(), PLAIN).contains('\u{1b}'));
     assert!(lines(&failing(), Style { color: true, unicode: true }).contains("\u{1b}[31m"));
