@@ -126,10 +126,15 @@ impl Health {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
+    /// True once the service is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
     /// Asks all dependencies at the same time.
     pub async fn readiness(&self) -> Readiness {
         let dependencies = join_all(self.0.dependencies.iter().map(Dependency::state)).await;
-        let draining = self.0.draining.load(Ordering::Relaxed);
+        let draining = self.is_draining();
         let ready = !draining && dependencies.iter().all(|dependency| dependency.up || !dependency.required);
         Readiness { ready, draining, dependencies }
     }

@@ -2,7 +2,14 @@
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 
-use axum::{Router, http::header, middleware, routing::get};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -91,6 +98,7 @@ impl Service {
             .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
             .layer(middleware::from_fn_with_state(http, request::observe))
+            .layer(middleware::from_fn_with_state(self.health.clone(), close_when_draining))
     }
 
     /// Opens both listeners and serves on them.
@@ -135,6 +143,16 @@ impl Service {
             stop_rest,
         })
     }
+}
+
+/// Tells clients to open a new connection, which leads to another pod, while this one is draining. Otherwise a request that
+/// is sent on a kept connection in the very moment in which the connection is closed would be lost.
+async fn close_when_draining(State(health): State<Health>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if health.is_draining() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// A service that serves requests.
@@ -194,4 +212,26 @@ async fn fold(metrics: Metrics, stop: CancellationToken) {
 
 async fn discard<T>(future: impl Future<Output = T>) {
     future.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_draining_service_sends_its_clients_elsewhere() {
+        let health = Health::new(Vec::new());
+        let layer = middleware::from_fn_with_state(health.clone(), close_when_draining);
+        let app = Router::new().route("/", get(|| async { "here" })).layer(layer);
+        let connection = async || {
+            let answer = app.clone().oneshot(Request::new(Body::empty())).await.unwrap();
+            answer.headers().get(header::CONNECTION).cloned()
+        };
+        assert_eq!(connection().await, None);
+        health.drain();
+        assert_eq!(connection().await.unwrap(), "close");
+    }
 }
