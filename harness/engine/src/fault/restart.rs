@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     delete_pods::is_ready,
     planned::{FaultError, Observed, Snapshot},
-    scale::{current, deployments, get, replicas},
+    scale::{current, deployments, get, replicas, until_deployment},
     wait::{Seen, call, until},
 };
 
@@ -99,10 +99,7 @@ pub(super) async fn wait_rolled_out(
     ready: i32,
     limit: Duration,
 ) -> Result<Observed, FaultError> {
-    let api = deployments(client, namespace, workload)?;
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", workload.name));
-    until(api, config, limit, |found: &[Deployment]| {
-        let Some(deployment) = found.first() else { return Seen::NotYet(format!("{workload} is gone")) };
+    until_deployment(client, namespace, workload, limit, |deployment| {
         let (desired, is_ready) = replicas(deployment);
         let status = deployment.status.clone().unwrap_or_default();
         let (updated, all) = (status.updated_replicas.unwrap_or(0), status.replicas.unwrap_or(0));

@@ -87,6 +87,23 @@ pub(super) async fn set(
     Ok(())
 }
 
+/// Watches one Deployment and returns as soon as `look` says yes.
+pub(super) async fn until_deployment(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+    limit: Duration,
+    look: impl Fn(&Deployment) -> Seen,
+) -> Result<Observed, FaultError> {
+    let api = deployments(client, namespace, workload)?;
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", workload.name));
+    until(api, config, limit, |found: &[Deployment]| match found.first() {
+        Some(deployment) => look(deployment),
+        None => Seen::NotYet(format!("{workload} is gone")),
+    })
+    .await
+}
+
 /// Waits until the workload has exactly `desired` in its spec and, by its controller's word, `ready` ready replicas (at least,
 /// when it is brought back; exactly, when it was taken down).
 pub(super) async fn wait_replicas(
@@ -97,10 +114,7 @@ pub(super) async fn wait_replicas(
     ready: i32,
     limit: Duration,
 ) -> Result<Observed, FaultError> {
-    let api = deployments(client, namespace, workload)?;
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", workload.name));
-    until(api, config, limit, |found: &[Deployment]| {
-        let Some(deployment) = found.first() else { return Seen::NotYet(format!("{workload} is gone")) };
+    until_deployment(client, namespace, workload, limit, |deployment| {
         let (has, is_ready) = replicas(deployment);
         let text = format!("{workload} has {is_ready} of {has} replicas ready");
         let enough = if ready < desired { is_ready >= ready } else { is_ready == desired };
