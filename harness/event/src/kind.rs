@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FaultAction, Labels, Millis, Plan, Timestamp, WorkloadRef};
+use crate::{
+    FaultAction, Labels, LoadPhase, LoadSample, LoadStats, Millis, ObservedAutoscaler, ObservedBudget, Plan,
+    SloDefinition, SloSample, SloUsage, Timestamp, WorkloadRef,
+};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -201,6 +204,78 @@ pub enum EventKind {
         /// Deleted for good.
         gone: bool,
     },
+    /// A load's worker is at work.
+    LoadStarted {
+        /// The load.
+        load: String,
+        /// When its first user started (or the first start of its schedule was due).
+        started_at: Timestamp,
+    },
+    /// One second of a load.
+    LoadSampled {
+        /// The load.
+        load: String,
+        /// What was seen.
+        sample: LoadSample,
+    },
+    /// The requests of a load in one phase, from merged histograms. Recorded when the load has ended.
+    LoadMeasured {
+        /// The load.
+        load: String,
+        /// The phase in which the requests started.
+        phase: LoadPhase,
+        /// One step; all steps together if absent.
+        step: Option<String>,
+        /// What was measured.
+        stats: LoadStats,
+    },
+    /// A load came to its end, with every answer accounted for.
+    LoadFinished {
+        /// The load.
+        load: String,
+        /// When the last answer was there.
+        ended_at: Timestamp,
+        /// `requests`, `duration` or `stopped`.
+        reason: String,
+        /// Requests begun.
+        begun: u64,
+        /// Starts that the schedule asked for; zero without a rate.
+        due: u64,
+        /// The farthest that it was behind its schedule.
+        most_behind: Millis,
+    },
+    /// The worker could not do its work: it died, hung, said what nobody understands, or its setup was not answered as expected.
+    /// What it did cannot be told.
+    LoadFailed {
+        /// The load.
+        load: String,
+        /// Why.
+        error: String,
+    },
+    /// An autoscaler changed.
+    AutoscalerObserved(ObservedAutoscaler),
+    /// A disruption budget changed.
+    BudgetObserved(ObservedBudget),
+    /// Time is compressed for the alert rules: no time measured in this run says how fast production would be.
+    TimeCompressed {
+        /// How many seconds of the rules' own time pass in one second.
+        factor: u32,
+        /// Rules whose thresholds do not scale, with the reason. For people.
+        unscaled: Vec<String>,
+    },
+    /// An SLO's rules were found in Prometheus.
+    SloDefined(SloDefinition),
+    /// An SLO is not known to Prometheus, or its rules cannot be read.
+    SloMissing {
+        /// `sloth_id`.
+        slo: String,
+        /// Why.
+        error: String,
+    },
+    /// Burn rates of an SLO.
+    SloSampled(SloSample),
+    /// What the run did to an error budget.
+    SloMeasured(SloUsage),
     /// An alert was seen in a new state by polling: for live views only, verdicts use [`EventKind::AlertHistoryRead`].
     AlertSeen {
         /// All labels, with `alertname`.

@@ -6,18 +6,26 @@
 //!
 //! This crate does no I/O and knows neither Kubernetes nor Prometheus.
 
+mod autoscaling;
 mod event;
 mod kind;
+mod load;
 mod matcher;
 mod plan;
+mod slo;
 mod time;
 pub mod verdict;
 mod wire;
 
+pub use autoscaling::{AutoscalerExpectation, AutoscalerGoal, ObservedAutoscaler, ObservedBudget};
 pub use event::Event;
 pub use kind::{
     AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, EventKind,
     IntervalEnd, Notification, NotifiedAlert, ObservedWorkload, Phase, PrometheusHealth, RunTarget, Sample,
+};
+pub use load::{
+    ExtractFrom, Extraction, Latency, LoadBody, LoadExpectation, LoadMeasure, LoadPart, LoadPhase,
+    LoadSample, LoadSpec, LoadStart, LoadStats, LoadStep, RateStage,
 };
 pub use matcher::{LabelMatcher, Labels, MatchOp};
 pub use plan::{
@@ -25,6 +33,7 @@ pub use plan::{
     FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, ProbeSpec, PromqlExpectation, PromqlMode,
     SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
 };
+pub use slo::{SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow};
 pub use time::{Millis, Timestamp};
 pub use verdict::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};
 pub use wire::{FORMAT_VERSION, ReadError, ReadLog, read_log, to_line};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LabelMatcher, Millis};
+use crate::{AutoscalerExpectation, LabelMatcher, LoadExpectation, LoadSpec, Millis, SloExpectation};
 
 /// A checked scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,16 @@ pub struct Plan {
     pub steady_state: Vec<SteadyCheck>,
     /// Users of the system: HTTP conversations repeated over the whole run.
     pub probes: Vec<ProbeSpec>,
+    /// Loads on the system, those in the background first, then in order of their start.
+    #[serde(default)]
+    pub loads: Vec<LoadSpec>,
+    /// Service level objectives that are watched, by `sloth_id`.
+    #[serde(default)]
+    pub slos: Vec<String>,
+    /// Time compression that the scenario needs: how many seconds of the alert rules' own time pass in one second. Only the
+    /// embedded stack can do that.
+    #[serde(default)]
+    pub compress: Option<u32>,
     /// What breaks, in order of `start`.
     pub faults: Vec<FaultSpec>,
     /// What must be seen.
@@ -185,7 +195,8 @@ pub struct Expectation {
     pub title: String,
     /// Line in the scenario file, for reports.
     pub line: u32,
-    /// Name of the fault whose effect (or revert) starts the clock. Every scenario with expectations has a fault.
+    /// Name of the fault whose effect (or revert) starts the clock, or of the timed load whose start (or end) does. Every scenario
+    /// with expectations has one.
     pub fault: String,
     /// What.
     #[serde(flatten)]
@@ -206,6 +217,12 @@ pub enum ExpectationKind {
     Promql(PromqlExpectation),
     /// A workload has so many ready replicas by its deadline after the revert.
     Workload(WorkloadExpectation),
+    /// A condition on a load's statistics.
+    Load(LoadExpectation),
+    /// What an autoscaler does.
+    Autoscaler(AutoscalerExpectation),
+    /// What happens to an error budget.
+    Slo(SloExpectation),
     /// The whole steady state holds again by this time after the revert began, and until the end.
     Recovery {
         /// Deadline.
@@ -232,6 +249,16 @@ impl Plan {
     /// The fault of an expectation.
     pub fn fault(&self, name: &str) -> Option<&FaultSpec> {
         self.faults.iter().find(|fault| fault.name == name)
+    }
+
+    /// The load of that name.
+    pub fn load(&self, name: &str) -> Option<&LoadSpec> {
+        self.loads.iter().find(|load| load.name == name)
+    }
+
+    /// Loads that begin after the baseline: like faults, they are something that happens to the system.
+    pub fn timed_loads(&self) -> impl Iterator<Item = &LoadSpec> {
+        self.loads.iter().filter(|load| !load.is_background())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     outcome::{Check, CheckOutcome, Detection, Outcome, Verdict},
     promql, recovery, unexpected, workload,
 };
-use crate::{CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode};
+use crate::{AutoscalerGoal, CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode};
 
 impl Verdict {
     /// Judges a run by its log. A pure function: the same log always gives the same verdict.
@@ -22,13 +22,14 @@ impl Verdict {
                 checks: vec![],
                 detections: vec![],
                 left_behind: vec![],
+                caveats: vec![],
             };
         };
         let checks: Vec<_> =
             plan.expectations.iter().map(|expectation| check(&facts, plan, expectation)).collect();
         let left_behind = left_behind(&facts);
         let (outcome, reasons) = outcome(&facts, plan, &checks, &left_behind);
-        Self { outcome, reasons, checks, detections: detections(&facts, plan), left_behind }
+        Self { outcome, reasons, checks, detections: detections(&facts, plan), left_behind, caveats: vec![] }
     }
 }
 
@@ -47,6 +48,9 @@ fn judge(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Judged {
         ExpectationKind::Promql(expected) => promql::judge(facts, expectation, expected),
         ExpectationKind::Workload(expected) => workload::judge(facts, fault, expected),
         ExpectationKind::Recovery { within } => recovery::judge(facts, plan, fault, *within),
+        ExpectationKind::Load(_) | ExpectationKind::Autoscaler(_) | ExpectationKind::Slo(_) => {
+            (CheckOutcome::Inconclusive, "nothing was measured".to_owned(), None)
+        }
     }
 }
 
@@ -60,7 +64,14 @@ fn deadline(kind: &ExpectationKind) -> Option<Millis> {
         },
         ExpectationKind::Workload(expected) => Some(expected.within),
         ExpectationKind::Recovery { within } => Some(*within),
-        ExpectationKind::NoUnexpectedAlert => None,
+        ExpectationKind::Autoscaler(expected) => match expected.goal {
+            AutoscalerGoal::ScalesUpTo { within, .. } | AutoscalerGoal::ScalesDownTo { within, .. } => {
+                Some(within)
+            }
+            AutoscalerGoal::ReadyLag { at_most } => Some(at_most),
+            AutoscalerGoal::DirectionChanges { .. } | AutoscalerGoal::KeepsBudget { .. } => None,
+        },
+        ExpectationKind::NoUnexpectedAlert | ExpectationKind::Load(_) | ExpectationKind::Slo(_) => None,
     }
 }
 

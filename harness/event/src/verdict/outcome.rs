@@ -144,4 +144,8 @@ pub struct Verdict {
     pub detections: Vec<Detection>,
     /// Faults that could not be undone, with what is left.
     pub left_behind: Vec<String>,
+    /// What limits the meaning of the checks without making them doubtful: compressed time, windows longer than the history. For
+    /// people; shown with every verdict.
+    #[serde(default)]
+    pub caveats: Vec<String>,
 }

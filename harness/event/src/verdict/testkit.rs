@@ -76,6 +76,9 @@ pub fn plan() -> Plan {
         baseline: Millis(2000),
         steady_state: vec![SteadyCheck { name: "portal answers".into(), kind: check }],
         probes: vec![],
+        loads: vec![],
+        slos: vec![],
+        compress: None,
         faults: vec![FaultSpec {
             name: FAULT.into(),
             action: FaultAction::Scale { workload: workload(), replicas: 0 },

@@ -1,0 +1,4 @@
+//! Service level objectives: specifications in Sloth's `prometheus/v1` format, the multi-window multi-burn-rate rules made
+//! from them, and the compression of rules in time.
+//!
+//! This crate does no I/O.
