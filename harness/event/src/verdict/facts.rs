@@ -121,6 +121,10 @@ impl EventKind {
     pub const RECEIVER_RESTARTED: &str = "alert-receiver restarted";
     /// Name of the observer of Deployments. While it fails, their replicas are unknown.
     pub const WORKLOAD_OBSERVER: &str = "watch of deployments";
+    /// Name of the observer of HorizontalPodAutoscalers. While it fails, nobody knows who scaled.
+    pub const AUTOSCALER_OBSERVER: &str = "watch of autoscalers";
+    /// Name of the observer of PodDisruptionBudgets. While it fails, a breach may go unseen.
+    pub const BUDGET_OBSERVER: &str = "watch of disruption budgets";
 }
 
 /// Reading the wall clock and the monotonic clock one after the other takes no longer than this, even on a busy machine.
