@@ -36,6 +36,9 @@ use crate::{
 /// Time that the parts have to end after their work is done.
 const STOP: Duration = Duration::from_secs(5);
 
+/// How often usage is sampled if nothing else is asked for.
+const METRIC_RESOLUTION: Duration = Duration::from_secs(10);
+
 /// What a cluster needs to start.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
@@ -49,6 +52,8 @@ pub struct ClusterConfig {
     pub shim: Vec<OsString>,
     /// Which program stands for which image.
     pub catalog: Catalog,
+    /// Time between two samples of what containers and the node use; metrics-server's flag of the same name.
+    pub metric_resolution: Duration,
 }
 
 impl ClusterConfig {
@@ -60,6 +65,7 @@ impl ClusterConfig {
             node_name: "sre-harness".to_owned(),
             shim,
             catalog: Catalog::builtin(),
+            metric_resolution: METRIC_RESOLUTION,
         }
     }
 }
@@ -169,6 +175,8 @@ impl Cluster {
             data_dir: config.data_dir.clone(),
             shim: config.shim.clone(),
             catalog: config.catalog.clone(),
+            usage: self.server.usage().clone(),
+            metric_resolution: config.metric_resolution,
         };
         let shutdown = self.node.clone();
         self.node_tasks.spawn(async move {

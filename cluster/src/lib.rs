@@ -4,6 +4,7 @@ pub mod api;
 pub mod builder;
 pub mod controllers;
 pub mod kubelet;
+pub mod metrics;
 pub mod net;
 pub mod net_holder;
 pub mod proxy;

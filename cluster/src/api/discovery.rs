@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use super::{
+    metrics,
     negotiate::{self, Format},
     openapi,
     request::Route,
@@ -42,6 +43,7 @@ pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
                 .iter()
                 .filter(|(group, _)| !group.is_empty())
                 .map(|(group, version)| api_group(group, version))
+                .chain([metrics::group()])
                 .collect();
             discovery(
                 headers,
@@ -78,6 +80,7 @@ fn other_path(request: &Request) -> Result<Option<Response>, ApiError> {
                 paths.push(format!("/apis/{group}"));
                 paths.push(format!("/apis/{group}/{version}"));
             }
+            paths.extend(["/apis/metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1"].map(str::to_owned));
             paths.extend(["/healthz", "/livez", "/readyz", "/version"].map(str::to_owned));
             respond::value(StatusCode::OK, &json!({ "paths": paths }), Format::Json)
         }
@@ -236,6 +239,7 @@ fn aggregated(core: bool) -> Value {
                 "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
             })
         })
+        .chain((!core).then(metrics::aggregated))
         .collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }

@@ -17,6 +17,7 @@ mod events_v1;
 pub(crate) mod expire;
 mod logs;
 mod managed_fields;
+mod metrics;
 mod openapi;
 mod patch;
 mod protobuf;

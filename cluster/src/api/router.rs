@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tower::util::MapRequest;
 
 use super::{
-    discovery, logs, proxy,
+    discovery, logs, metrics, proxy,
     request::{Call, Query, Route, Target},
     resources::{self, Subresource},
     status::ApiError,
     verbs,
 };
-use crate::{net::Addresses, store::Store};
+use crate::{metrics::Usage, net::Addresses, store::Store};
 
 /// Subresources of pods on real clusters that have nothing behind them here; they are refused by name.
 const NOT_SERVED: [&str; 6] = ["attach", "ephemeralcontainers", "eviction", "exec", "portforward", "resize"];
@@ -44,6 +44,7 @@ pub struct ApiServer {
 struct Inner {
     store: Store,
     proxy: proxy::Transport,
+    usage: Usage,
     config: ApiServerConfig,
 }
 
@@ -51,7 +52,9 @@ impl ApiServer {
     /// A server with the namespaces that every cluster has.
     pub fn new(config: ApiServerConfig) -> Self {
         let store = Store::new(resources::collection_specs());
-        let server = Self { inner: Arc::new(Inner { store, proxy: proxy::transport(), config }) };
+        let server = Self {
+            inner: Arc::new(Inner { store, proxy: proxy::transport(), usage: Usage::default(), config }),
+        };
         verbs::create::system_namespaces(&server);
         server
     }
@@ -73,6 +76,11 @@ impl ApiServer {
     /// The objects.
     pub fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// What metrics.k8s.io answers from; the kubelet records here.
+    pub fn usage(&self) -> &Usage {
+        &self.inner.usage
     }
 
     /// The cluster's addresses.
@@ -105,6 +113,9 @@ async fn serve(State(server): State<ApiServer>, request: Request) -> Response {
 }
 
 async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiError> {
+    if let Some(answer) = metrics::serve(server, &request) {
+        return answer;
+    }
     let route = Route::parse(request.uri().path())?;
     let Route::Target(target) = route else {
         return discovery::serve(&route, &request);

@@ -102,6 +102,12 @@ impl ApiError {
         .details(named(resource, name, resource.plural))
     }
 
+    /// 404 for an object of which there are no metrics, at least not yet.
+    pub fn no_metrics(group: &str, plural: &str, name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("{plural}.{group} {name:?} not found"))
+            .details(json!({"name": name, "group": group, "kind": plural}))
+    }
+
     /// 404 for an unknown version, resource or subresource.
     pub fn no_such_resource() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")

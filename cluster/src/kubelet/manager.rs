@@ -34,9 +34,11 @@ use super::{
     pod_worker::{Message, PodWorker},
     process::Launcher,
     scheduler::{self, ToSchedule},
-    storage, volume_files,
+    storage,
+    usage::{self, Accounts},
+    volume_files,
 };
-use crate::net::Addresses;
+use crate::{metrics::Usage, net::Addresses};
 
 /// Longest time a `postStart` hook may take.
 pub const HOOK_PATIENCE: Duration = Duration::from_secs(120);
@@ -64,6 +66,10 @@ pub struct KubeletConfig {
     pub shim: Vec<OsString>,
     /// Which program stands for which image.
     pub catalog: Catalog,
+    /// Where the samples of usage go.
+    pub usage: Usage,
+    /// Time between two samples.
+    pub metric_resolution: Duration,
 }
 
 /// Why the kubelet could not start.
@@ -102,6 +108,10 @@ pub struct Node {
     pub allocatable: BTreeMap<String, Quantity>,
     /// Whether containers may become other users.
     pub root: bool,
+    /// The containers that run, for reading what they use.
+    pub accounts: Arc<Accounts>,
+    /// Where the samples of usage go.
+    pub usage: Usage,
 }
 
 impl Node {
@@ -191,6 +201,8 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         recorder: recorder.clone(),
         allocatable: node::allocatable(),
         root: rustix::process::geteuid().is_root(),
+        accounts: Arc::default(),
+        usage: config.usage,
     });
     let (to_schedule, schedule_inbox) = mpsc::unbounded_channel();
     let mut workers =
@@ -198,6 +210,7 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
     tokio::select! {
         () = node::run(&node) => {}
         () = storage::run(&node) => {}
+        () = usage::run(&node, config.metric_resolution) => {}
         () = scheduler::run(node.clone(), schedule_inbox) => {}
         () = watch(&node, &mut workers) => {}
         () = shutdown.cancelled() => {}

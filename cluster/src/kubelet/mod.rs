@@ -20,7 +20,7 @@ mod probe_tls;
 mod probes;
 mod process;
 mod procfs;
-mod quantity;
+pub(crate) mod quantity;
 mod rewrite;
 mod scheduler;
 pub mod shim;
@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod storage;
 mod unsupported;
+mod usage;
 mod volume_files;
 mod volumes;
 

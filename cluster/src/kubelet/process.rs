@@ -86,6 +86,8 @@ pub struct Owner {
 pub struct ContainerProcess {
     /// Pid of the main process.
     pub pid: i32,
+    /// Pid of its shim, the parent.
+    pub shim: i32,
     commands: mpsc::UnboundedSender<ShimCommand>,
 }
 
@@ -102,7 +104,7 @@ impl ContainerProcess {
 
     /// A second handle to the same container, for the task that stops it.
     pub fn handle(&self) -> Self {
-        Self { pid: self.pid, commands: self.commands.clone() }
+        Self { pid: self.pid, shim: self.shim, commands: self.commands.clone() }
     }
 }
 
@@ -112,6 +114,7 @@ struct Shim {
     writer: OwnedWriteHalf,
     stdout: ChildStdout,
     stderr: ChildStderr,
+    shim_pid: i32,
     pid: i32,
     record: RunRecord,
 }
@@ -139,7 +142,7 @@ impl Launcher {
     ) -> Result<ContainerProcess, StartError> {
         let shim = self.spawn(owner, spec).await?;
         let (commands, inbox) = mpsc::unbounded_channel();
-        let process = ContainerProcess { pid: shim.pid, commands };
+        let process = ContainerProcess { pid: shim.pid, shim: shim.shim_pid, commands };
         tokio::spawn(follow(shim, inbox, log, self.clone(), owner.clone(), on_exit));
         Ok(process)
     }
@@ -208,7 +211,7 @@ impl Launcher {
         match read_report(&mut reader).await {
             Some(ShimReport::Started(pid)) => {
                 let record = RunRecord::write(&self.records, [shim_pid, pid]);
-                Ok(Shim { child, reader, writer, stdout, stderr, pid, record })
+                Ok(Shim { child, reader, writer, stdout, stderr, shim_pid, pid, record })
             }
             Some(ShimReport::Failed(message)) => {
                 let _ = child.wait().await;
@@ -249,7 +252,7 @@ async fn follow(
     owner: Owner,
     on_exit: impl FnOnce(Exit),
 ) {
-    let Shim { mut child, mut reader, mut writer, stdout, stderr, pid, record } = shim;
+    let Shim { mut child, mut reader, mut writer, stdout, stderr, pid, record, .. } = shim;
     let pump: JoinHandle<()> = tokio::spawn(log.pump(stdout, stderr));
     let exit = {
         let exited = read_exit(&mut reader);

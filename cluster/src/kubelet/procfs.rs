@@ -22,6 +22,10 @@ pub struct ProcStat {
     pub pgrp: i32,
     /// State letter, `Z` for a zombie.
     pub state: u8,
+    /// CPU time of its own and of its children that were waited for, in clock ticks.
+    pub ticks: u64,
+    /// The part of `ticks` that ended children left.
+    pub children_ticks: u64,
     /// Start time in clock ticks since boot: with the pid it identifies a process for ever.
     pub start_time: u64,
 }
@@ -36,12 +40,15 @@ fn parse_stat(line: &str) -> Option<ProcStat> {
     let pid = line.split(' ').next()?.parse().ok()?;
     let rest = &line[line.rfind(')')? + 2..];
     let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(ProcStat {
         pid,
         state: *fields.first()?.as_bytes().first()?,
         ppid: fields.get(1)?.parse().ok()?,
         pgrp: fields.get(2)?.parse().ok()?,
-        start_time: fields.get(19)?.parse().ok()?,
+        ticks: number(11)? + number(12)? + number(13)? + number(14)?,
+        children_ticks: number(13)? + number(14)?,
+        start_time: number(19)?,
     })
 }
 
@@ -55,24 +62,50 @@ pub fn all() -> Vec<ProcStat> {
         .collect()
 }
 
-/// Living descendants of the given processes (not themselves), zombies left out.
-pub fn descendants(roots: &[i32]) -> Vec<i32> {
-    let processes = all();
-    let mut children: HashMap<i32, Vec<&ProcStat>> = HashMap::new();
-    for process in &processes {
-        children.entry(process.ppid).or_default().push(process);
+/// A process tree that was read at once.
+pub struct Tree {
+    processes: Vec<ProcStat>,
+    children: HashMap<i32, Vec<usize>>,
+}
+
+impl Tree {
+    /// Reads the processes of the machine.
+    pub fn read() -> Self {
+        Self::of(all())
     }
-    let mut found = Vec::new();
-    let mut open: Vec<i32> = roots.to_vec();
-    while let Some(parent) = open.pop() {
-        for child in children.get(&parent).into_iter().flatten() {
-            open.push(child.pid);
-            if child.state != b'Z' {
-                found.push(child.pid);
+
+    fn of(processes: Vec<ProcStat>) -> Self {
+        let mut children: HashMap<i32, Vec<usize>> = HashMap::new();
+        for (index, process) in processes.iter().enumerate() {
+            children.entry(process.ppid).or_default().push(index);
+        }
+        Self { processes, children }
+    }
+
+    /// One process.
+    pub fn get(&self, pid: i32) -> Option<&ProcStat> {
+        self.processes.iter().find(|process| process.pid == pid)
+    }
+
+    /// Everything below a process, zombies too.
+    pub fn below(&self, root: i32) -> Vec<&ProcStat> {
+        let mut found = Vec::new();
+        let mut open = vec![root];
+        while let Some(parent) = open.pop() {
+            for index in self.children.get(&parent).into_iter().flatten() {
+                open.push(self.processes[*index].pid);
+                found.push(&self.processes[*index]);
             }
         }
+        found
     }
-    found
+}
+
+/// Living descendants of the given processes (not themselves), zombies left out.
+pub fn descendants(roots: &[i32]) -> Vec<i32> {
+    let tree = Tree::read();
+    let living = |process: &&ProcStat| process.state != b'Z';
+    roots.iter().flat_map(|root| tree.below(*root)).filter(living).map(|process| process.pid).collect()
 }
 
 /// True if the environment the process was started with contains `variable`=`value`. A process of another user whose
@@ -105,8 +138,16 @@ mod tests {
 
     #[test]
     fn a_command_name_with_parentheses_is_parsed() {
-        let line = "42 (a) b (c) S 1 40 39 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987 1 2 3";
-        let expected = ProcStat { pid: 42, ppid: 1, pgrp: 40, state: b'S', start_time: 987 };
+        let line = "42 (a) b (c) S 1 40 39 0 -1 4194560 1 0 0 0 5 6 7 8 20 0 1 0 987 1 2 3";
+        let expected = ProcStat {
+            pid: 42,
+            ppid: 1,
+            pgrp: 40,
+            state: b'S',
+            ticks: 26,
+            children_ticks: 15,
+            start_time: 987,
+        };
         assert_eq!(parse_stat(line), Some(expected));
     }
 

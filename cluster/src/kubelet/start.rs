@@ -130,11 +130,18 @@ pub async fn start(
         failed(StartFailure::Run { message, container_id, image_id })
     };
     let spec = prepared.spec.map_err(run_failed)?;
+    let open = node.accounts.open(&prepared.exec.owner.pod_uid, &container.name);
+    let account = open.account();
+    let on_exit = move |exit| {
+        drop(open);
+        on_exit(exit);
+    };
     let process = node
         .launcher
         .start(&prepared.exec.owner, &spec, log, on_exit)
         .await
         .map_err(|error: StartError| run_failed(error_chain(&error)))?;
+    account.runs_below(process.shim);
     let at = Timestamp::now();
     event(EventType::Normal, "Started", "Container started".to_owned());
 

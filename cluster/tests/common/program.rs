@@ -20,11 +20,17 @@ pub struct Program {
 
 impl Program {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With further arguments of `cluster serve`.
+    pub fn start_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_cluster"))
             .arg("serve")
             .arg("--data-dir")
             .arg(directory.path().join("data"))
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

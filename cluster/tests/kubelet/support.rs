@@ -74,6 +74,8 @@ impl TestNode {
             data_dir: directory.path().to_owned(),
             shim: shim(),
             catalog,
+            usage: server.usage().clone(),
+            metric_resolution: Duration::from_millis(500),
         };
         let stop = shutdown.clone();
         let kubelet = tokio::spawn(async move { kubelet::run(config, stop).await.unwrap() });

@@ -1,6 +1,6 @@
 //! `harness control-plane`: serves the embedded cluster; started by `harness up` and `harness run`, not by people.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use cluster::{
     Cluster, ClusterConfig,
@@ -15,6 +15,8 @@ use crate::{
     stack::{READY, Record},
 };
 
+/// How often what pods use is sampled: an autoscaler is watched for seconds here, not for minutes.
+const METRIC_RESOLUTION: Duration = Duration::from_secs(2);
 /// Image of the pod that receives alerts.
 const OWN_IMAGE: &str = "sre-harness/harness";
 
@@ -32,6 +34,7 @@ pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
     let own = ImageEntry { program: vec![exe.to_string_lossy().into_owned()], ..ImageEntry::default() };
     let mut config = ClusterConfig::new(args.data_dir, vec![exe.into(), POD_SHIM.into()]);
     config.kubeconfig = Some(args.kubeconfig);
+    config.metric_resolution = METRIC_RESOLUTION;
     config.catalog = Catalog::builtin().with_binaries(args.services_dir).with_image(OWN_IMAGE, own);
     let cluster = tokio::select! {
         started = Cluster::start(config) => started.map_err(|error| internal("the cluster can't start", error))?,
