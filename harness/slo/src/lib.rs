@@ -2,3 +2,10 @@
 //! from them, and the compression of rules in time.
 //!
 //! This crate does no I/O.
+
+mod duration;
+pub mod rules;
+pub mod spec;
+pub mod windows;
+
+pub use self::duration::{DurationError, PromDuration};
