@@ -13,6 +13,7 @@ mod load;
 mod matcher;
 mod plan;
 mod slo;
+pub mod status_counts;
 mod time;
 pub mod verdict;
 mod wire;

@@ -220,6 +220,7 @@ pub struct LoadStats {
     /// Those that were not answered as expected.
     pub failed: u64,
     /// Answers by status code.
+    #[serde(with = "crate::status_counts")]
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without an answer by kind of error.
     pub errors: BTreeMap<String, u64>,

@@ -3,10 +3,11 @@
 use super::{
     alerts,
     alerts::Judged,
+    autoscaling, caveats,
     facts::{Facts, FaultFacts},
-    http, monitoring,
+    http, load, load_facts, monitoring,
     outcome::{Check, CheckOutcome, Detection, Outcome, Verdict},
-    promql, recovery, unexpected, workload,
+    promql, recovery, slo, unexpected, workload,
 };
 use crate::{AutoscalerGoal, CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode};
 
@@ -29,7 +30,9 @@ impl Verdict {
             plan.expectations.iter().map(|expectation| check(&facts, plan, expectation)).collect();
         let left_behind = left_behind(&facts);
         let (outcome, reasons) = outcome(&facts, plan, &checks, &left_behind);
-        Self { outcome, reasons, checks, detections: detections(&facts, plan), left_behind, caveats: vec![] }
+        let detections = detections(&facts, plan);
+        let caveats = caveats::of(&facts, plan, &detections);
+        Self { outcome, reasons, checks, detections, left_behind, caveats }
     }
 }
 
@@ -48,9 +51,9 @@ fn judge(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Judged {
         ExpectationKind::Promql(expected) => promql::judge(facts, expectation, expected),
         ExpectationKind::Workload(expected) => workload::judge(facts, fault, expected),
         ExpectationKind::Recovery { within } => recovery::judge(facts, plan, fault, *within),
-        ExpectationKind::Load(_) | ExpectationKind::Autoscaler(_) | ExpectationKind::Slo(_) => {
-            (CheckOutcome::Inconclusive, "nothing was measured".to_owned(), None)
-        }
+        ExpectationKind::Load(expected) => load::judge(facts, plan, fault, expected),
+        ExpectationKind::Autoscaler(expected) => autoscaling::judge(facts, fault, expected),
+        ExpectationKind::Slo(expected) => slo::judge(facts, fault, expected),
     }
 }
 
@@ -103,10 +106,11 @@ fn detections(facts: &Facts<'_>, plan: &Plan) -> Vec<Detection> {
     found
 }
 
-/// Faults that may still be on.
+/// Faults that may still be on. A load ends with the process that makes it.
 fn left_behind(facts: &Facts<'_>) -> Vec<String> {
     let touched = |fault: &FaultFacts| fault.planned || fault.applied_at.is_some();
-    let left = facts.faults.iter().filter(|(_, fault)| touched(fault) && fault.reverted.is_none());
+    let on = |fault: &FaultFacts| !fault.is_load && touched(fault) && fault.reverted.is_none();
+    let left = facts.faults.iter().filter(|(_, fault)| on(fault));
     left.map(|(name, fault)| match &fault.revert_error {
         Some(error) => format!("{name}: {error}"),
         None => format!("{name}: not reverted"),
@@ -148,14 +152,14 @@ fn outcome(
 }
 
 fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome, Vec<String>) {
-    let mut reasons: Vec<String> =
-        facts.skipped.iter().map(|reason| format!("no fault was injected: {reason}")).collect();
+    let mut reasons: Vec<String> = facts.skipped.iter().map(|reason| facts.nothing_done(reason)).collect();
     if !facts.finished {
         reasons.push("the run did not finish".to_owned());
     }
     if facts.skipped.is_none() {
         // Every fault of the scenario, whether or not something is expected of it: without it, this was another experiment.
         reasons.extend(plan.faults.iter().filter_map(|fault| facts.effect(&fault.name).err()));
+        reasons.extend(load_facts::disturbances(facts, plan));
         reasons.extend(monitoring::prometheus_disturbances(facts));
     }
     if checks.is_empty() {

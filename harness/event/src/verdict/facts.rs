@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use super::load_facts::LoadFacts;
 use crate::{
     AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, Event, EventKind, Labels, Millis,
-    Notification, ObservedWorkload, Phase, Plan, PrometheusHealth, Sample, Timestamp,
+    Notification, ObservedAutoscaler, ObservedBudget, ObservedWorkload, Phase, Plan, PrometheusHealth,
+    Sample, SloDefinition, SloSample, SloUsage, Timestamp,
 };
 
-/// What happened to one fault.
+/// What happened to one fault, or to a timed load: to those who expect something of it, it is the same.
 #[derive(Debug, Default)]
 pub(super) struct FaultFacts {
+    /// It is a timed load.
+    pub(super) is_load: bool,
     pub(super) planned: bool,
     /// An API call may have changed the world: anything after `FaultPlanned` counts, since a crash may hide the answer.
     pub(super) applied_at: Option<Timestamp>,
@@ -20,6 +24,18 @@ pub(super) struct FaultFacts {
     pub(super) reverted: Option<(Timestamp, String)>,
     pub(super) revert_error: Option<String>,
 }
+
+/// What is known of one SLO.
+#[derive(Debug, Default)]
+pub(super) struct SloFacts<'a> {
+    pub(super) definition: Option<&'a SloDefinition>,
+    pub(super) missing: Option<&'a str>,
+    pub(super) samples: Vec<&'a SloSample>,
+    pub(super) usage: Option<&'a SloUsage>,
+}
+
+/// A time in which an observer was blind: from when, and until when if it ended.
+pub(super) type Outage = (Timestamp, Option<Timestamp>);
 
 /// An answer of a probe.
 #[derive(Debug)]
@@ -98,8 +114,13 @@ pub(super) struct Facts<'a> {
     pub(super) faults: BTreeMap<&'a str, FaultFacts>,
     pub(super) answers: Vec<Answer<'a>>,
     pub(super) workloads: Vec<&'a ObservedWorkload>,
-    /// When Deployments could not be watched: from when, and until when if it ended.
-    pub(super) unwatched: Vec<(Timestamp, Option<Timestamp>)>,
+    pub(super) loads: BTreeMap<&'a str, LoadFacts<'a>>,
+    pub(super) autoscalers: Vec<&'a ObservedAutoscaler>,
+    pub(super) budgets: Vec<&'a ObservedBudget>,
+    pub(super) slos: BTreeMap<&'a str, SloFacts<'a>>,
+    /// Time compression, and the rules that it does not fit.
+    pub(super) compressed: Option<(u32, &'a [String])>,
+    outages: BTreeMap<&'a str, Vec<Outage>>,
     pub(super) steady: Vec<Steady<'a>>,
     pub(super) observed: Vec<Observed<'a>>,
     pub(super) history: Option<History<'a>>,
@@ -142,6 +163,7 @@ impl<'a> Facts<'a> {
             facts.add(event);
         }
         facts.clock_jump = clock_jump(events);
+        facts.add_timed_loads();
         facts
     }
 
@@ -209,14 +231,27 @@ impl<'a> Facts<'a> {
             EventKind::ObserverFailed { observer, error } if observer == EventKind::RECEIVER_RESTARTED => {
                 self.receiver_loss = Some(error);
             }
-            EventKind::ObserverFailed { observer, .. } if observer == EventKind::WORKLOAD_OBSERVER => {
-                self.unwatched.push((event.at, None));
+            EventKind::ObserverFailed { observer, .. } => {
+                self.outages.entry(observer).or_default().push((event.at, None));
             }
-            EventKind::ObserverRecovered { observer } if observer == EventKind::WORKLOAD_OBSERVER => {
-                if let Some((_, end)) = self.unwatched.last_mut() {
+            EventKind::ObserverRecovered { observer } => {
+                if let Some((_, end)) = self.outages.get_mut(observer.as_str()).and_then(|all| all.last_mut())
+                {
                     end.get_or_insert(event.at);
                 }
             }
+            EventKind::AutoscalerObserved(observed) => self.autoscalers.push(observed),
+            EventKind::BudgetObserved(observed) => self.budgets.push(observed),
+            EventKind::TimeCompressed { factor, unscaled } => self.compressed = Some((*factor, unscaled)),
+            EventKind::SloDefined(definition) => self.slo(&definition.slo).definition = Some(definition),
+            EventKind::SloMissing { slo, error } => self.slo(slo).missing = Some(error),
+            EventKind::SloSampled(sample) => self.slo(&sample.slo).samples.push(sample),
+            EventKind::SloMeasured(usage) => self.slo(&usage.slo).usage = Some(usage),
+            EventKind::LoadStarted { load, .. }
+            | EventKind::LoadSampled { load, .. }
+            | EventKind::LoadMeasured { load, .. }
+            | EventKind::LoadFinished { load, .. }
+            | EventKind::LoadFailed { load, .. } => self.loads.entry(load).or_default().add(&event.kind),
             _ => self.add_fault(event),
         }
     }
@@ -245,6 +280,30 @@ impl<'a> Facts<'a> {
         }
     }
 
+    fn slo(&mut self, slo: &'a str) -> &mut SloFacts<'a> {
+        self.slos.entry(slo).or_default()
+    }
+
+    /// A timed load is something that happens to the system, as a fault is.
+    fn add_timed_loads(&mut self) {
+        let Some(plan) = self.plan else { return };
+        for load in plan.timed_loads() {
+            if let Some(facts) = self.loads.get(load.name.as_str()) {
+                self.faults.insert(&load.name, facts.as_fault());
+            }
+        }
+    }
+
+    /// When this observer was blind.
+    pub(super) fn outages(&self, observer: &str) -> &[Outage] {
+        self.outages.get(observer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The end of what was watched.
+    pub(super) fn end(&self) -> Timestamp {
+        self.ended_at.unwrap_or_default()
+    }
+
     /// Prometheus' time as ours.
     pub(super) fn corrected(&self, theirs: Timestamp) -> Timestamp {
         theirs - self.clock.map_or(Millis(0), |(offset, _)| offset)
@@ -265,20 +324,35 @@ impl<'a> Facts<'a> {
         self.faults.values().filter_map(|fault| fault.applied_at).min()
     }
 
-    /// Why nothing that depends on this fault's effect can be judged.
-    pub(super) fn effect(&self, fault: &str) -> Result<(&FaultFacts, Timestamp), String> {
+    /// Why nothing that depends on the effect of this fault, or on this timed load, can be judged.
+    pub(super) fn effect(&self, name: &str) -> Result<(&FaultFacts, Timestamp), String> {
         if let Some(reason) = self.skipped {
-            return Err(format!("no fault was injected: {reason}"));
+            return Err(self.nothing_done(reason));
         }
-        let unseen = || format!("fault {fault:?} was not injected");
-        let facts = self.faults.get(fault).ok_or_else(unseen)?;
-        if let Some(error) = &facts.apply_error {
-            return Err(format!("fault {fault:?} could not be applied: {error}"));
+        let is_load = self.plan.is_some_and(|plan| plan.load(name).is_some());
+        let unseen = || match is_load {
+            true => format!("load {name:?} was not started"),
+            false => format!("fault {name:?} was not injected"),
+        };
+        let facts = self.faults.get(name).ok_or_else(unseen)?;
+        match (&facts.apply_error, is_load) {
+            (Some(error), true) => return Err(format!("load {name:?} could not be carried out: {error}")),
+            (Some(error), false) => return Err(format!("fault {name:?} could not be applied: {error}")),
+            (None, _) => {}
         }
         match (&facts.effect, &facts.effect_missing) {
             (Some((at, _)), _) => Ok((facts, *at)),
-            (None, Some(detail)) => Err(format!("the effect of fault {fault:?} was not seen: {detail}")),
+            (None, Some(detail)) if is_load => Err(format!("load {name:?}: {detail}")),
+            (None, Some(detail)) => Err(format!("the effect of fault {name:?} was not seen: {detail}")),
             (None, None) => Err(unseen()),
+        }
+    }
+
+    /// Why nothing happened to the system.
+    pub(super) fn nothing_done(&self, reason: &str) -> String {
+        match self.plan.is_some_and(|plan| plan.faults.is_empty() && !plan.loads.is_empty()) {
+            true => format!("no load was started: {reason}"),
+            false => format!("no fault was injected: {reason}"),
         }
     }
 }

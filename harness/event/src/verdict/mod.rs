@@ -10,13 +10,18 @@
 //! - "resolved" counts only while the data is still there and the service is healthy.
 
 mod alerts;
+mod autoscaling;
+mod caveats;
 mod conclude;
 mod facts;
 mod http;
+mod load;
+mod load_facts;
 mod monitoring;
 mod outcome;
 mod promql;
 mod recovery;
+mod slo;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn judge(facts: &Facts<'_>, plan: &Plan) -> Judged {
     let inconclusive = |reason: String| (CheckOutcome::Inconclusive, reason, None);
     let Some(since) = facts.first_applied() else {
-        let reason = facts.skipped.unwrap_or("no fault was injected");
+        let reason = facts.skipped.unwrap_or("nothing was done to the system");
         return inconclusive(reason.to_owned());
     };
     let Some(history) = &facts.history else {

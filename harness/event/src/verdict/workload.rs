@@ -1,7 +1,7 @@
 //! Ready replicas after the revert.
 
 use super::{alerts::Judged, facts::Facts, outcome::CheckOutcome};
-use crate::{ObservedWorkload, WorkloadExpectation};
+use crate::{EventKind, ObservedWorkload, WorkloadExpectation};
 
 /// The workload has so many ready replicas by the deadline, and until the end.
 pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &WorkloadExpectation) -> Judged {
@@ -24,7 +24,8 @@ pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &WorkloadExpectati
             false => inconclusive(format!("{reason}; but the run ended before the deadline")),
         };
     }
-    if facts.unwatched.last().is_some_and(|(_, end)| end.is_none()) {
+    let unwatched = facts.outages(EventKind::WORKLOAD_OBSERVER);
+    if unwatched.last().is_some_and(|(_, end)| end.is_none()) {
         return inconclusive(format!("{} could not be watched until the end", expected.workload));
     }
     // The start of the last unbroken stretch of enough ready replicas. What was not watched does not count.
@@ -34,7 +35,7 @@ pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &WorkloadExpectati
         .take_while(|observed| enough(observed))
         .last()
         .map_or(last.seen_at, |first| first.seen_at);
-    let watched = facts.unwatched.iter().filter_map(|(_, end)| *end).max();
+    let watched = unwatched.iter().filter_map(|(_, end)| *end).max();
     let measured = since.max(sent).max(watched.unwrap_or(sent)) - sent;
     if measured > expected.within {
         let reason = format!(
