@@ -3,7 +3,9 @@
 //!
 //! This crate does no I/O.
 
+pub mod compress;
 mod duration;
+pub mod promql;
 pub mod rules;
 pub mod spec;
 pub mod windows;
