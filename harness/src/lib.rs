@@ -30,3 +30,5 @@ pub fn own_exe() -> &'static Path {
 pub const POD_SHIM: &str = "pod-shim";
 /// Name of the hidden command that serves the embedded cluster.
 pub const CONTROL_PLANE: &str = "control-plane";
+/// Name of the hidden command that carries a load out.
+pub const LOAD_WORKER: &str = "load-worker";

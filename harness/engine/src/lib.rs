@@ -1,10 +1,11 @@
-//! The engine: conductor, faults with their ledger, observers and the monitoring clients.
+//! The engine: conductor, faults with their ledger, loads, observers and the monitoring clients.
 //!
 //! Everything that happens in a run becomes a fact in one [`Log`]; the conductor takes the run through its phases, and the
 //! verdict is folded out of the log by `harness-event`.
 
 pub mod conductor;
 pub mod fault;
+pub mod load;
 mod log;
 pub mod monitor;
 mod observe;

@@ -1,7 +1,9 @@
 //! `harness run --dry-run`: targets, plan and earliest times; nothing is changed.
 
+use std::path::Path;
+
 use harness_engine::conductor::dry_run;
-use harness_event::{ExpectationKind, Plan};
+use harness_event::{ExpectationKind, LoadSpec, LoadStart, Plan};
 
 use super::Context;
 use crate::{exit_code, expected_error::ExpectedError, output::Style};
@@ -9,9 +11,10 @@ use crate::{exit_code, expected_error::ExpectedError, output::Style};
 pub(super) async fn show(
     plan: &Plan,
     target: &harness_engine::Target,
+    directory: &Path,
     context: &Context,
 ) -> Result<u8, ExpectedError> {
-    let result = dry_run(plan, target).await;
+    let result = dry_run(plan, target, directory).await;
     let out = &context.out;
     out.line(out.paint(Style::Strong, &plan.title));
     out.line(format_args!(
@@ -28,6 +31,21 @@ pub(super) async fn show(
                 resolved.inverse
             ));
         }
+    }
+    for load in &plan.loads {
+        for line in load_lines(load) {
+            out.line(line);
+        }
+        let resolved = result.loads.iter().find(|resolved| resolved.load == load.name);
+        for address in resolved.iter().flat_map(|resolved| &resolved.addresses) {
+            out.line(match address.given == address.url {
+                true => format!("             goes to {}", address.given),
+                false => format!("             goes to {}, which is {}", address.given, address.url),
+            });
+        }
+    }
+    if let Some(factor) = plan.compress {
+        out.line(format_args!("  time       compressed ×{factor} for the alert rules"));
     }
     for expectation in &plan.expectations {
         let bound = result.bounds.iter().find(|bound| bound.expectation == expectation.id);
@@ -50,4 +68,45 @@ pub(super) async fn show(
     }
     out.line("nothing was changed");
     Ok(exit_code::PASSED)
+}
+
+/// When a load begins and ends, and after which model it sends its requests.
+fn load_lines(load: &LoadSpec) -> Vec<String> {
+    let begin = match load.start {
+        LoadStart::Background => "in the background".to_owned(),
+        LoadStart::After(start) => format!("at +{start}"),
+    };
+    let end = match (load.duration, load.requests) {
+        (Some(duration), Some(requests)) => format!(" for {duration}, or until {requests} requests are done"),
+        (Some(duration), None) => format!(" for {duration}"),
+        (None, Some(requests)) => format!(" until {requests} requests are done"),
+        (None, None) => " until the end of the run".to_owned(),
+    };
+    let users = format!("{} user{}", load.users, if load.users == 1 { "" } else { "s" });
+    let model = match load.is_open() {
+        true => format!("open model: {}, by at most {users}", profile(load)),
+        false => format!("closed model: {users}, each sends its next request when the last one is answered"),
+    };
+    let mut lines = vec![format!("  load       {} {begin}{end}", load.name), format!("             {model}")];
+    let times = [("ramp", load.ramp), ("warm-up, counted apart,", load.warm_up)];
+    let times: Vec<String> = times
+        .into_iter()
+        .filter(|(_, length)| length.0 > 0)
+        .map(|(name, length)| format!("{name} {length}"))
+        .collect();
+    if !times.is_empty() {
+        lines.push(format!("             {}", times.join("; ")));
+    }
+    lines
+}
+
+/// `50/s for 30s, then 50/s to 500/s over 10s, then 500/s`.
+fn profile(load: &LoadSpec) -> String {
+    let stages = load.stages.iter().map(|stage| match (stage.to, stage.length) {
+        (Some(to), Some(length)) => format!("{}/s to {to}/s over {length}", stage.rate),
+        (Some(to), None) => format!("{}/s to {to}/s", stage.rate),
+        (None, Some(length)) => format!("{}/s for {length}", stage.rate),
+        (None, None) => format!("{}/s", stage.rate),
+    });
+    stages.collect::<Vec<_>>().join(", then ")
 }

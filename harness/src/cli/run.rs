@@ -11,6 +11,7 @@ use std::{
 use harness_engine::{
     Log,
     conductor::{RunOptions, run},
+    load::WorkerCommand,
 };
 use harness_event::{Event, EventKind, FORMAT_VERSION, Millis, Outcome, Verdict};
 use harness_report::LineView;
@@ -41,7 +42,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let cancel = Cancel::listen();
     if args.dry_run {
         let (target, stack) = connect(&args.stack, context, &cancel).await?;
-        let result = dry_run::show(&scenario.plan, &target, context).await;
+        let result = dry_run::show(&scenario.plan, &target, directory(&args.scenario), context).await;
         take_down(stack, false, context).await?;
         return result;
     }
@@ -63,6 +64,11 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     // A stack in which a fault is left is kept: there is something to recover in it.
     take_down(stack, args.keep || left, context).await?;
     result
+}
+
+/// The directory of a scenario file: files that it names are relative to it.
+fn directory(scenario: &Path) -> &Path {
+    scenario.parent().unwrap_or(Path::new(""))
 }
 
 /// Reads and checks the scenario; every problem is shown at once.
@@ -244,6 +250,12 @@ impl Record {
             bring_up: Millis::from(bring_up),
             cancel: cancel.token.clone(),
             signal: cancel.name.clone(),
+            scenario_dir: directory(Path::new(&self.scenario)).to_owned(),
+            load_worker: WorkerCommand {
+                program: crate::own_exe().to_owned(),
+                arguments: vec![crate::LOAD_WORKER.to_owned()],
+            },
+            compression: None,
         }
     }
 

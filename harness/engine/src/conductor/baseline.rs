@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use harness_event::{Event, EventKind, ExpectationKind, LabelMatcher, Labels, Millis, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
-use super::session::Session;
+use super::{autoscaling, session::Session};
 use crate::{
+    load::Loads,
     monitor::{chain, promql_duration},
     observe::SteadyState,
 };
@@ -16,12 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// Pause between two looks at the alerts.
 const POLL: Duration = Duration::from_millis(250);
 
-/// Waits until the steady state has held for the time asked for, with every expected alert quiet. On `Err` the faults must not
-/// be injected; the reason is for people.
+/// Waits until the steady state has held for the time asked for under the loads of the background, with every expected alert
+/// quiet and every autoscaler at rest. On `Err` the faults must not be injected; the reason is for people.
 pub(super) async fn establish(
     session: &Session,
     steady: &mut watch::Receiver<SteadyState>,
+    loads: &Loads,
 ) -> Result<(), String> {
+    loads.establish().await?;
+    let under_load = Timestamp::now();
     let needed = session.plan.baseline;
     let limit = PATIENCE + needed.to_duration();
     let quiet = quiet_times(session, &session.log.events());
@@ -30,13 +34,15 @@ pub(super) async fn establish(
         loop {
             // Taken before the alerts are asked for, so that both hold at one time.
             let state = steady.borrow_and_update().clone();
-            match (state, active_expected(session, &quiet).await) {
+            // A load that is over does not come back.
+            loads.standing()?;
+            match (state, unfit(session, &quiet).await) {
                 (_, Err(reason)) | (SteadyState::Broken(reason), Ok(())) => why = reason,
                 (SteadyState::Unknown, Ok(())) => {}
                 (SteadyState::HoldsSince(since), Ok(())) => {
-                    let held = Timestamp::now() - since;
+                    let held = Timestamp::now() - since.max(under_load);
                     if held >= needed {
-                        return;
+                        return Ok::<(), String>(());
                     }
                     why = format!("the steady state has held for {held} of {needed}");
                     sleep((needed - held).to_duration()).await;
@@ -46,12 +52,19 @@ pub(super) async fn establish(
             let _ = tokio::time::timeout(POLL, steady.changed()).await;
         }
     };
-    if tokio::time::timeout(limit, wait).await.is_err() {
-        return Err(format!("{why} (waited {})", Millis::from(limit)));
+    match tokio::time::timeout(limit, wait).await {
+        Ok(established) => established?,
+        Err(_) => return Err(format!("{why} (waited {})", Millis::from(limit))),
     }
     let alerts = session.prometheus.baseline().await.map_err(|error| chain(&error))?;
     session.log.record(EventKind::BaselineTaken { alerts });
     Ok(())
+}
+
+/// Ok unless a fault would prove nothing now.
+async fn unfit(session: &Session, quiet: &BTreeMap<String, Millis>) -> Result<(), String> {
+    autoscaling::at_rest(&session.plan, &session.log.events())?;
+    active_expected(session, quiet).await
 }
 
 /// How long each expected alert must have been quiet, by its selector. At least the baseline; and no shorter than a sound

@@ -1,5 +1,7 @@
 //! What a run would do, with the real targets and the loaded configuration; nothing is changed.
 
+use std::path::Path;
+
 use harness_event::{DetectionBound, Plan};
 use tokio_util::sync::CancellationToken;
 
@@ -8,7 +10,7 @@ use super::{
     prepare::{Stopped, check_configuration},
     session::Session,
 };
-use crate::{Target, log::Log};
+use crate::{Target, load::ResolvedAddress, log::Log};
 
 /// What would be done to which objects.
 pub struct DryRunFault {
@@ -20,11 +22,21 @@ pub struct DryRunFault {
     pub inverse: String,
 }
 
+/// Where a load would go.
+pub struct DryRunLoad {
+    /// Name of the load.
+    pub load: String,
+    /// Its addresses, each once.
+    pub addresses: Vec<ResolvedAddress>,
+}
+
 /// The result of a dry run.
 #[derive(Default)]
 pub struct DryRun {
     /// Faults with their targets.
     pub faults: Vec<DryRunFault>,
+    /// Loads with their addresses.
+    pub loads: Vec<DryRunLoad>,
     /// Earliest and latest times of the expected alerts.
     pub bounds: Vec<DetectionBound>,
     /// Why the run would be refused.
@@ -33,8 +45,8 @@ pub struct DryRun {
     pub not_ready: Option<(String, String)>,
 }
 
-/// Resolves targets and compares the scenario with the loaded configuration. Only reads.
-pub async fn dry_run(plan: &Plan, target: &Target) -> DryRun {
+/// Resolves targets and compares the scenario with the loaded configuration. Only reads. `directory` is the scenario file's.
+pub async fn dry_run(plan: &Plan, target: &Target, directory: &Path) -> DryRun {
     let log = Log::unrecorded();
     let mut result = DryRun::default();
     let session = match Session::connect("dry-run", plan, target, &log, &CancellationToken::new()).await {
@@ -55,8 +67,15 @@ pub async fn dry_run(plan: &Plan, target: &Target) -> DryRun {
         }
         Err(NotInjected::Refused(problem)) => result.problems.push(problem),
     }
-    match check_configuration(&session).await {
-        Ok(bounds) => result.bounds = bounds,
+    match check_configuration(&session, directory).await {
+        Ok(checked) => {
+            result.bounds = checked.bounds;
+            let located = |load: crate::load::PreparedLoad| DryRunLoad {
+                load: load.spec.name,
+                addresses: load.addresses,
+            };
+            result.loads = checked.loads.into_iter().map(located).collect();
+        }
         Err(stopped) => result.stop(stopped),
     }
     result

@@ -2,17 +2,19 @@
 
 use futures::future::join_all;
 use harness_event::{
-    AlertState, Event, EventKind, Expectation, ExpectationKind, LabelMatcher, Millis, Plan,
-    PromqlExpectation, PromqlMode, Timestamp, Window,
+    AlertState, Event, EventKind, Expectation, ExpectationKind, LabelMatcher, LoadExpectation, LoadPhase,
+    Millis, Plan, PromqlExpectation, PromqlMode, Timestamp, Window,
 };
 
-use super::session::Session;
+use super::{session::Session, stimulus};
 use crate::monitor::{alert_history, chain, inputs, monitoring_health, rules};
 
 /// Looked at before the run began, so that an alert that was active already is seen as such.
 const LOOK_BACK: Millis = Millis::from_secs(30);
 /// Step of PromQL conditions: Prometheus' usual finest interval.
 const STEP: Millis = Millis::from_secs(1);
+/// A load's requests after the end must be enough to say something about them.
+pub(super) const LOAD_AFTER: Millis = Millis::from_secs(5);
 /// Measurements of the clock's offset; the best counts.
 const CLOCK_ROUNDS: u32 = 3;
 
@@ -164,16 +166,11 @@ async fn read_condition(
     Some(EventKind::PromqlRead { expectation: expectation.id.clone(), samples, error })
 }
 
-fn window_start(events: &[Event], fault: &str, window: Window) -> Option<Timestamp> {
-    events.iter().rev().find_map(|event| match (&event.kind, window) {
-        (EventKind::FaultEffectObserved { fault: name, effect_at, .. }, Window::During) if name == fault => {
-            Some(*effect_at)
-        }
-        (EventKind::FaultRevertVerified { fault: name, effect_at, .. }, Window::After) if name == fault => {
-            Some(*effect_at)
-        }
-        _ => None,
-    })
+fn window_start(events: &[Event], name: &str, window: Window) -> Option<Timestamp> {
+    match window {
+        Window::During => stimulus::effect_at(events, name),
+        Window::After => stimulus::ended_at(events, name),
+    }
 }
 
 /// How long after the revert's effect the run must go on for this expectation, whatever has been seen.
@@ -185,6 +182,7 @@ pub(super) fn needs_after_heal(expectation: &Expectation) -> Millis {
             PromqlMode::Until(limit) => *limit + STEP + STEP,
             PromqlMode::Within(_) => Millis(0),
         },
+        ExpectationKind::Load(LoadExpectation { phase: LoadPhase::After, .. }) => LOAD_AFTER,
         _ => Millis(0),
     }
 }

@@ -1,9 +1,15 @@
-//! The fault phase: each fault on its own timeline, always reverted.
+//! The fault phase: each fault and each load that begins after the baseline on its own timeline, faults always reverted.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::join_all;
-use harness_event::{EventKind, FaultSpec, Millis, Phase, Timestamp};
+use harness_event::{EventKind, FaultSpec, LoadStart, Millis, Phase, Timestamp};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
@@ -12,6 +18,7 @@ use tokio::{
 use super::session::Session;
 use crate::{
     fault::{FaultError, Ledger, PlannedFault},
+    load::{Load, LoadState, Loads},
     log::Log,
     monitor::chain,
 };
@@ -42,40 +49,98 @@ pub(super) async fn plan_faults(session: &Session) -> Result<Vec<PlannedFault>, 
     Ok(planned)
 }
 
-/// Runs all faults to their end. When this returns, each one that was applied was reverted, or `FaultRevertFailed` says that it
-/// could not be.
-pub(super) async fn inject(session: &Session, ledger: &Arc<Mutex<Ledger>>, faults: Vec<PlannedFault>) {
+/// Runs all faults and timed loads to their end. When this returns, each fault that was applied was reverted, or
+/// `FaultRevertFailed` says that it could not be, and each load has ended.
+pub(super) async fn inject(
+    session: &Session,
+    ledger: &Arc<Mutex<Ledger>>,
+    faults: Vec<PlannedFault>,
+    loads: &Loads,
+) {
     let zero = Instant::now();
-    let last_end = session.plan.faults.iter().map(|fault| fault.start + fault.duration).max();
-    let timelines = faults.into_iter().map(|fault| {
-        let heals_last = Some(fault.spec.start + fault.spec.duration) == last_end;
-        timeline(session, ledger, fault, zero, heals_last)
-    });
-    join_all(timelines).await;
+    let ends = Ends::of(faults.len() + loads.timed().count(), &session.log);
+    let of_faults = faults.into_iter().map(|fault| timeline(session, ledger, fault, loads, zero, &ends));
+    let of_loads = loads.timed().map(|load| load_timeline(session, load, loads, zero, &ends));
+    let (healed, _) = tokio::join!(join_all(of_faults), join_all(of_loads));
+    if healed.into_iter().all(|healed| healed) {
+        loads.begin_after().await;
+    }
 }
 
+/// Counts what has begun to end; with the last, the heal phase begins.
+struct Ends<'a> {
+    left: AtomicUsize,
+    log: &'a Log,
+}
+
+impl<'a> Ends<'a> {
+    fn of(stimuli: usize, log: &'a Log) -> Self {
+        let ends = Self { left: AtomicUsize::new(stimuli.max(1)), log };
+        if stimuli == 0 {
+            ends.one();
+        }
+        ends
+    }
+
+    fn one(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.log.record(EventKind::PhaseFinished { phase: Phase::Fault });
+            self.log.record(EventKind::PhaseStarted { phase: Phase::Heal });
+        }
+    }
+}
+
+/// One load from its start to its end.
+async fn load_timeline(session: &Session, load: &Load, loads: &Loads, zero: Instant, ends: &Ends<'_>) {
+    let LoadStart::After(start) = load.spec().start else { return ends.one() };
+    if !wait_until(session, zero + start.to_duration()).await || is_blind(session) {
+        return ends.one();
+    }
+    loads.begin_during().await;
+    load.start();
+    // It begins to end when its time is over, however long the requests in flight take, or when it is over.
+    let begun = load.wait(|state| !matches!(state, LoadState::Starting | LoadState::Ready)).await;
+    match (begun, load.spec().duration) {
+        (LoadState::Running { .. }, Some(duration)) => {
+            let _ = tokio::time::timeout(duration.to_duration(), load.wait(LoadState::is_over)).await;
+        }
+        _ => {
+            load.wait(LoadState::is_over).await;
+        }
+    }
+    ends.one();
+    load.wait(LoadState::is_over).await;
+}
+
+/// True if what happens could not be recorded, which is a fact itself, for memory.
+fn is_blind(session: &Session) -> bool {
+    let Some(error) = session.log.failure() else { return false };
+    let reason = format!("what happens could not be recorded: {error}");
+    session.log.record(EventKind::InjectionSkipped { reason });
+    true
+}
+
+/// One fault from its start to the proof that it is undone. False if it may still be on.
 async fn timeline(
     session: &Session,
     ledger: &Arc<Mutex<Ledger>>,
     fault: PlannedFault,
+    loads: &Loads,
     zero: Instant,
-    heals_last: bool,
-) {
+    ends: &Ends<'_>,
+) -> bool {
     let name = fault.spec.name.clone();
-    if !wait_until(session, zero + fault.spec.start.to_duration()).await {
-        return;
-    }
-    if let Some(error) = session.log.failure() {
-        let reason = format!("what happens could not be recorded: {error}");
-        session.log.record(EventKind::InjectionSkipped { reason });
-        return;
+    if !wait_until(session, zero + fault.spec.start.to_duration()).await || is_blind(session) {
+        ends.one();
+        return true;
     }
     let (targets, inverse) = (fault.targets(), fault.inverse());
     let durable = ledger.lock().await.plan(&name, fault.snapshot.clone()).await;
     if let Err(error) = durable {
         // Not applied, so there is nothing to undo.
         session.log.record(EventKind::InjectionSkipped { reason: chain(&error) });
-        return;
+        ends.one();
+        return true;
     }
     session.log.record(EventKind::FaultPlanned {
         fault: name.clone(),
@@ -83,14 +148,12 @@ async fn timeline(
         targets,
         inverse,
     });
+    loads.begin_during().await;
     if apply(session, &fault).await {
         wait_until(session, Instant::now() + fault.spec.duration.to_duration()).await;
     }
-    if heals_last {
-        session.log.record(EventKind::PhaseFinished { phase: Phase::Fault });
-        session.log.record(EventKind::PhaseStarted { phase: Phase::Heal });
-    }
-    revert(session, ledger, &name, &fault).await;
+    ends.one();
+    revert(session, ledger, &name, &fault).await
 }
 
 /// Sleeps until then; false if the run was cancelled meanwhile.
@@ -132,7 +195,8 @@ async fn apply(session: &Session, fault: &PlannedFault) -> bool {
     }
 }
 
-async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, fault: &PlannedFault) {
+/// True if the fault is undone.
+async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, fault: &PlannedFault) -> bool {
     let sent_at = Timestamp::now();
     session.log.record(EventKind::FaultRevertStarted { fault: name.to_owned(), sent_at });
     let kind = match revert_and_verify(
@@ -155,6 +219,7 @@ async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, faul
         // The fault is undone all the same; a recovery would undo it once more, which changes nothing.
         session.log.note(format!("the ledger could not be brought up to date: {}", chain(&error)));
     }
+    undone
 }
 
 /// Undoes a fault, trying again while the API server does not answer, and waits until the world is as it was.

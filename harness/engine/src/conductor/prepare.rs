@@ -1,12 +1,13 @@
 //! Prepare: connect, prove that an alert can be seen at all, and refuse scenarios that cannot be met.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use harness_event::{DetectionBound, EventKind, RunTarget};
 
-use super::session::Session;
-use crate::monitor::{
-    Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready,
+use super::{autoscaling, session::Session};
+use crate::{
+    load::{PrepareError, PreparedLoad, prepare_loads},
+    monitor::{Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready},
 };
 
 /// Time for the monitoring system to get ready.
@@ -103,16 +104,37 @@ async fn prove(session: &Session) -> Result<Position, Stopped> {
     session.receiver.position().await.map_err(|error| Stopped::not_ready("alert receiver", &error))
 }
 
-/// Compares the scenario with the loaded configuration.
-pub(super) async fn check_configuration(session: &Session) -> Result<Vec<DetectionBound>, Stopped> {
+/// What was found out about a scenario on this system.
+pub(super) struct Checked {
+    pub(super) bounds: Vec<DetectionBound>,
+    pub(super) loads: Vec<PreparedLoad>,
+}
+
+/// Compares the scenario with the loaded configuration, the autoscalers, and the addresses and files of its loads, which are
+/// relative to `directory`. All problems at once.
+pub(super) async fn check_configuration(session: &Session, directory: &Path) -> Result<Checked, Stopped> {
     let loaded = Loaded::read(&session.prometheus, &session.alertmanager).await;
     let loaded = loaded.map_err(|error| Stopped::not_ready("monitoring configuration", &error))?;
     let preflight = preflight(&session.plan, &loaded);
-    if !preflight.problems.is_empty() {
-        return Err(Stopped::Refused(preflight.problems));
+    let autoscalers = autoscaling::check(&session.plan, &session.target.client).await?;
+    let mut problems = preflight.problems;
+    problems.extend(autoscalers.problems);
+    let client = &session.target.client;
+    let loads = match prepare_loads(&session.plan, client, &session.run, directory).await {
+        Ok(loads) => loads,
+        Err(PrepareError::Problems(found)) => {
+            problems.extend(found);
+            Vec::new()
+        }
+        Err(PrepareError::NotReady(reason)) => {
+            return Err(Stopped::NotReady { component: "Kubernetes API".to_owned(), reason });
+        }
+    };
+    if !problems.is_empty() {
+        return Err(Stopped::Refused(problems));
     }
-    for note in preflight.notes {
+    for note in preflight.notes.into_iter().chain(autoscalers.notes) {
         session.log.note(note);
     }
-    Ok(bounds(&session.plan, &loaded))
+    Ok(Checked { bounds: bounds(&session.plan, &loaded), loads })
 }

@@ -1,14 +1,15 @@
-//! Recovery: the run goes on until everything that is expected after the faults was seen, or its deadline has passed.
+//! Recovery: the run goes on until everything that is expected after the faults and loads was seen, or its deadline has passed.
 
 use std::time::Duration;
 
 use harness_event::{
-    AlertState, Event, EventKind, Expectation, ExpectationKind, Millis, Outcome, PromqlMode, Timestamp,
-    Verdict, Window,
+    AlertState, AutoscalerGoal, Event, EventKind, Expectation, ExpectationKind, LoadPhase, Millis, Outcome,
+    Phase, PromqlMode, Timestamp, Verdict, Window,
 };
 use tokio::time::interval;
 
-use super::{evidence, session::Session};
+use super::{evidence, session::Session, stimulus};
+use crate::load::Loads;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -17,7 +18,7 @@ const LATE_DATA: Millis = Millis::from_secs(4);
 
 /// Waits, and returns the evidence. Each look is judged by the same fold that gives the verdict; the run ends as soon as that
 /// would pass, and otherwise when no more time could change it.
-pub(super) async fn wait(session: &Session) -> Vec<EventKind> {
+pub(super) async fn wait(session: &Session, loads: &Loads) -> Vec<EventKind> {
     let mut ticks = interval(EVERY);
     loop {
         let cancelled = tokio::select! {
@@ -29,40 +30,47 @@ pub(super) async fn wait(session: &Session) -> Vec<EventKind> {
         let now = Timestamp::now();
         if cancelled
             || now >= latest(session, &events)
-            || (now >= earliest(session, &events) && would_pass(session, &events, &facts))
+            || (now >= earliest(session, &events) && would_pass(session, &events, &facts, loads))
         {
             return facts;
         }
     }
 }
 
-fn would_pass(session: &Session, events: &[Event], facts: &[EventKind]) -> bool {
+fn would_pass(session: &Session, events: &[Event], facts: &[EventKind], loads: &Loads) -> bool {
     let mut events = events.to_vec();
     // Both of now: if they did not agree with the other events' times, it would look as if the clock had been set.
     let (at, elapsed) = (Timestamp::now(), session.log.elapsed());
     let finished = EventKind::RunFinished { demanded: Millis(0), bring_up: Millis(0) };
-    for kind in facts.iter().cloned().chain([finished]) {
+    // Loads in the background end with the run: judged as if they ended now.
+    for kind in loads.provisional().into_iter().chain(facts.iter().cloned()).chain([finished]) {
         events.push(Event { seq: events.len() as u64, at, elapsed, kind });
     }
     Verdict::of(&events).outcome == Outcome::Passed
 }
 
-/// When a fault was healed: the start of everything that is expected after it. Nothing is to be waited for after a fault
-/// whose effect was not seen: whatever came would prove nothing.
-fn healed_at(events: &[Event], fault: &str) -> Option<Timestamp> {
-    let bit = |event: &Event| matches!(&event.kind, EventKind::FaultEffectObserved { fault: name, .. } if name == fault);
-    if !events.iter().any(bit) {
-        return None;
-    }
-    events.iter().rev().find_map(|event| match &event.kind {
-        EventKind::FaultRevertVerified { fault: name, effect_at, .. } if name == fault => Some(*effect_at),
-        _ => None,
-    })
+/// When a fault was healed or a load had ended: the start of everything that is expected after it. Nothing is to be waited for
+/// after a fault whose effect was not seen, or a load that failed: whatever came would prove nothing.
+fn healed_at(events: &[Event], name: &str) -> Option<Timestamp> {
+    stimulus::effect_at(events, name)?;
+    stimulus::ended_at(events, name)
+}
+
+/// When everything was healed and had ended: the start of the loads' last phase.
+fn all_healed_at(events: &[Event]) -> Option<Timestamp> {
+    let recovering =
+        |event: &&Event| matches!(event.kind, EventKind::PhaseStarted { phase: Phase::Recovery });
+    events.iter().find(recovering).map(|event| event.at)
 }
 
 fn earliest(session: &Session, events: &[Event]) -> Timestamp {
     let needs = |expectation: &Expectation| {
-        Some(healed_at(events, &expectation.fault)? + evidence::needs_after_heal(expectation))
+        let healed = healed_at(events, &expectation.fault)?;
+        let from = match &expectation.kind {
+            ExpectationKind::Load(_) => all_healed_at(events)?,
+            _ => healed,
+        };
+        Some(from + evidence::needs_after_heal(expectation))
     };
     session.plan.expectations.iter().filter_map(needs).max().unwrap_or_default()
 }
@@ -71,6 +79,7 @@ fn earliest(session: &Session, events: &[Event]) -> Timestamp {
 /// taken from its end: later, and simpler.
 fn latest(session: &Session, events: &[Event]) -> Timestamp {
     let deadline = |expectation: &Expectation| {
+        let healed = healed_at(events, &expectation.fault)?;
         let within = match &expectation.kind {
             ExpectationKind::Alert(alert) if alert.state == AlertState::Resolved => alert.within,
             ExpectationKind::Http(http) if http.window == Window::After => http.within,
@@ -79,9 +88,29 @@ fn latest(session: &Session, events: &[Event]) -> Timestamp {
             },
             ExpectationKind::Workload(workload) => workload.within,
             ExpectationKind::Recovery { within } => *within,
-            _ => Millis(0),
+            ExpectationKind::Autoscaler(expected) => match expected.goal {
+                AutoscalerGoal::ScalesDownTo { within, .. } => within,
+                // It may take longer than the load does.
+                AutoscalerGoal::ScalesUpTo { within, .. } => {
+                    let deadline = stimulus::effect_at(events, &expectation.fault)? + within;
+                    return Some(deadline.max(healed));
+                }
+                AutoscalerGoal::ReadyLag { .. }
+                | AutoscalerGoal::DirectionChanges { .. }
+                | AutoscalerGoal::KeepsBudget { .. } => Millis(0),
+            },
+            ExpectationKind::Load(expected) if expected.phase == LoadPhase::After => {
+                return Some(all_healed_at(events)? + evidence::LOAD_AFTER);
+            }
+            // What is expected of an error budget, or of a load in another phase, is decided by the end, whenever that is.
+            ExpectationKind::Alert(_)
+            | ExpectationKind::NoUnexpectedAlert
+            | ExpectationKind::Http(_)
+            | ExpectationKind::Promql(_)
+            | ExpectationKind::Load(_)
+            | ExpectationKind::Slo(_) => Millis(0),
         };
-        Some(healed_at(events, &expectation.fault)? + within)
+        Some(healed + within)
     };
     let last = session.plan.expectations.iter().filter_map(deadline).max();
     last.unwrap_or_default() + LATE_DATA

@@ -4,9 +4,10 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt};
 use harness_event::{
-    AlertState, CancelReason, CheckOutcome, EventKind, ExpectationKind, FORMAT_VERSION, Millis, Phase, Plan,
-    PromqlMode, Verdict, Window,
+    AlertState, AutoscalerGoal, CancelReason, CheckOutcome, EventKind, ExpectationKind, FORMAT_VERSION,
+    LoadPhase, Millis, Phase, Plan, PromqlMode, Verdict, Window,
 };
+use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, policy::v1::PodDisruptionBudget};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinSet,
@@ -15,13 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     baseline, evidence, inject, inject::NotInjected, prepare, prepare::Stopped, recovery, session::Session,
+    stimulus,
 };
 use crate::{
     Target,
-    fault::{Ledger, LedgerError},
+    fault::{Ledger, LedgerError, PlannedFault},
+    load::{Loads, WorkerCommand},
     log::Log,
     monitor::{Position, ReceiverEvent, chain, watch_alerts},
-    observe::{Checks, SteadyState, run_probe, set_up_probe, watch_workloads},
+    observe::{
+        Checks, SteadyState, is_served, run_probe, set_up_probe, watch_autoscalers, watch_budgets,
+        watch_workloads,
+    },
 };
 
 /// Pause between two looks at the alerts, for the live view.
@@ -47,6 +53,13 @@ pub struct RunOptions {
     pub cancel: CancellationToken,
     /// Name of the signal that cancelled, once there is one.
     pub signal: Arc<std::sync::OnceLock<String>>,
+    /// The scenario file's directory: files that it names are relative to it.
+    pub scenario_dir: PathBuf,
+    /// How the workers of loads are started.
+    pub load_worker: WorkerCommand,
+    /// Time compression of the alert rules, where the stack was brought up so: the factor, and rules whose thresholds do not
+    /// scale, for people.
+    pub compression: Option<(u32, Vec<String>)>,
 }
 
 /// Runs a scenario. Whatever happens, what was changed is changed back before this returns, or the verdict says what is left.
@@ -59,6 +72,9 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
         scenario_sha256: options.scenario_sha256.clone(),
         plan: options.plan.clone(),
     });
+    if let Some((factor, unscaled)) = &options.compression {
+        log.record(EventKind::TimeCompressed { factor: *factor, unscaled: unscaled.clone() });
+    }
     let ledger = Arc::new(Mutex::new(None));
     // A panic of ours must not leave a fault behind.
     if AssertUnwindSafe(phases(&options, target, log, &ledger)).catch_unwind().await.is_err() {
@@ -82,27 +98,32 @@ async fn phases(
     ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>,
 ) {
     log.record(EventKind::PhaseStarted { phase: Phase::Prepare });
+    if let Err(problem) = check_compression(options) {
+        return stopped(log, options, Stopped::Refused(vec![problem]));
+    }
     let session = match Session::connect(&options.run, &options.plan, target, log, &options.cancel).await {
         Ok(session) => session,
         Err(error) => return stopped(log, options, Stopped::not_ready("monitoring", &error)),
     };
     let prepared = async {
         let position = prepare::prepare(&session).await?;
-        for bound in prepare::check_configuration(&session).await? {
+        let checked = prepare::check_configuration(&session, &options.scenario_dir).await?;
+        for bound in checked.bounds {
             log.record(EventKind::BoundComputed(bound));
         }
         let own = Ledger::open(target, &options.run_dir, &options.run, &options.plan.namespace).await;
         let own = Arc::new(Mutex::new(own.map_err(refuse_ledger)?));
         *ledger.lock().await = Some(own.clone());
-        Ok((position, own))
+        Ok((position, own, checked.loads))
     };
-    let (position, own) = match prepared.await {
+    let (position, own, loads) = match prepared.await {
         Ok(prepared) => prepared,
         Err(reason) => return stopped(log, options, reason),
     };
     log.record(EventKind::PhaseFinished { phase: Phase::Prepare });
     let mut observers = JoinSet::new();
-    let result = observed(&session, &own, position, &mut observers).await;
+    let launch = || Loads::launch(&loads, &options.load_worker, log, &options.cancel);
+    let result = observed(&session, &own, position, &mut observers, launch).await;
     session.stop.cancel();
     observers.join_all().await;
     if let Err(reason) = result {
@@ -137,47 +158,86 @@ fn stopped(log: &Log, options: &RunOptions, reason: Stopped) {
     });
 }
 
+/// A scenario that needs compressed time proves nothing, or takes hours, without.
+fn check_compression(options: &RunOptions) -> Result<(), String> {
+    let here = options.compression.as_ref().map(|(factor, _)| *factor);
+    match options.plan.compress {
+        Some(wanted) if here != Some(wanted) => Err(format!(
+            "the scenario needs time compressed by {wanted}, and {}: only the embedded stack can compress time",
+            here.map_or_else(|| "here it is not".to_owned(), |here| format!("here it is by {here}"))
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The phases in which observers run.
 async fn observed(
     session: &Session,
     ledger: &Arc<Mutex<Ledger>>,
     position: Position,
     observers: &mut JoinSet<()>,
+    launch: impl FnOnce() -> Loads,
 ) -> Result<(), Stopped> {
     let log = &session.log;
     log.record(EventKind::PhaseStarted { phase: Phase::Baseline });
     let faults = inject::plan_faults(session).await;
     let faults = faults.map_err(|NotInjected::Refused(reason)| Stopped::Refused(vec![reason]))?;
-    let mut steady = observe(session, position, observers)?;
+    let mut steady = observe(session, position, observers).await?;
+    let mut loads = launch();
     let quiet = tokio::select! {
-        () = session.cancel.cancelled() => return Err(Stopped::Cancelled),
+        () = session.cancel.cancelled() => Err(Stopped::Cancelled),
         quiet = async {
             set_up_probes(session, observers).await?;
-            baseline::establish(session, &mut steady).await
-        } => quiet,
+            baseline::establish(session, &mut steady, &loads).await
+        } => Ok(quiet),
     };
-    if let Err(reason) = quiet {
-        log.record(EventKind::InjectionSkipped { reason });
-        return Ok(());
+    match quiet {
+        Ok(Ok(())) => {
+            experiment(session, ledger, faults, &mut loads).await;
+            Ok(())
+        }
+        Ok(Err(reason)) => {
+            log.record(EventKind::InjectionSkipped { reason });
+            loads.stop().await;
+            Ok(())
+        }
+        Err(stopped) => {
+            loads.stop().await;
+            Err(stopped)
+        }
     }
+}
+
+/// From the end of the baseline to the evidence.
+async fn experiment(
+    session: &Session,
+    ledger: &Arc<Mutex<Ledger>>,
+    faults: Vec<PlannedFault>,
+    loads: &mut Loads,
+) {
+    let log = &session.log;
     log.record(evidence::observe_monitoring(session).await);
     log.record(EventKind::PhaseFinished { phase: Phase::Baseline });
     log.record(EventKind::PhaseStarted { phase: Phase::Fault });
-    inject::inject(session, ledger, faults).await;
+    inject::inject(session, ledger, faults, loads).await;
     log.record(EventKind::PhaseFinished { phase: Phase::Heal });
     log.record(EventKind::PhaseStarted { phase: Phase::Recovery });
-    let facts = recovery::wait(session).await;
+    let mut facts = recovery::wait(session, loads).await;
+    if loads.any_running() {
+        loads.stop().await;
+        // That took a while: the evidence covers it too.
+        facts = evidence::read(session, &log.events()).await;
+    }
     log.record(EventKind::PhaseFinished { phase: Phase::Recovery });
     log.record(EventKind::PhaseStarted { phase: Phase::Verdict });
     for fact in facts {
         log.record(fact);
     }
     log.record(EventKind::PhaseFinished { phase: Phase::Verdict });
-    Ok(())
 }
 
 /// Starts everything that only looks.
-fn observe(
+async fn observe(
     session: &Session,
     position: Position,
     observers: &mut JoinSet<()>,
@@ -193,6 +253,15 @@ fn observe(
         log.clone(),
         stop.clone(),
     ));
+    // A cluster may serve neither, and most scenarios need neither.
+    let (client, namespace) = (&session.target.client, &session.plan.namespace);
+    if is_served::<HorizontalPodAutoscaler>(client).await {
+        let watch = watch_autoscalers(client.clone(), namespace.clone(), log.clone(), stop.clone());
+        observers.spawn(watch);
+    }
+    if is_served::<PodDisruptionBudget>(client).await {
+        observers.spawn(watch_budgets(client.clone(), namespace.clone(), log.clone(), stop.clone()));
+    }
     observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
     let (watcher, log, stop) =
         (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());
@@ -261,7 +330,7 @@ async fn roll_back_rest(target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Ar
     }
 }
 
-/// Time that the scenario itself demanded: the baseline, the faults, and what was waited for after them.
+/// Time that the scenario itself demanded: the baseline, the faults and loads, and what was waited for after them.
 fn demanded(plan: &Plan, log: &Log) -> Millis {
     let events = log.events();
     let at = |wanted: Phase, end: bool| {
@@ -274,7 +343,7 @@ fn demanded(plan: &Plan, log: &Log) -> Millis {
     let Some((healing, end)) = at(Phase::Heal, false).zip(at(Phase::Recovery, true)) else {
         return Millis(0);
     };
-    let faults = plan.faults.iter().map(|fault| fault.start + fault.duration).max().unwrap_or_default();
+    let stimuli = stimulus::length_of_all(plan, &events);
     // Until the last thing that an expectation waits for after the faults was there.
     let verdict = Verdict::of(&events);
     let healed = at(Phase::Heal, true).map_or(Millis(0), |healed| healed - healing);
@@ -284,7 +353,7 @@ fn demanded(plan: &Plan, log: &Log) -> Millis {
     // The outcome is that of a run that is not finished yet; the checks are what counts.
     let all_passed = verdict.checks.iter().all(|check| check.outcome == CheckOutcome::Passed);
     let waited = if all_passed { waited.max().unwrap_or_default() } else { end - healing };
-    plan.baseline + faults + waited
+    plan.baseline + stimuli + waited
 }
 
 /// Time from the beginning of the revert until the expectation was met, if it looks at the time after the fault. `healed` is
@@ -298,6 +367,13 @@ fn waited_for(kind: &ExpectationKind, measured: Option<Millis>, healed: Millis) 
             PromqlMode::Stays(length) | PromqlMode::Until(length) => Some(healed + length),
         },
         ExpectationKind::Recovery { .. } | ExpectationKind::Workload(_) => measured,
+        ExpectationKind::Autoscaler(expected) => match expected.goal {
+            AutoscalerGoal::ScalesDownTo { .. } => Some(healed + measured?),
+            _ => None,
+        },
+        ExpectationKind::Load(expected) if expected.phase == LoadPhase::After => {
+            Some(healed + evidence::LOAD_AFTER)
+        }
         _ => None,
     }
 }

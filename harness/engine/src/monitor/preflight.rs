@@ -6,7 +6,7 @@ use super::{
     bounds::{figures, longest_input_range, routes, whole},
     loaded::Loaded,
     rules::{self, AlertingRule, RuleGroup},
-    text::listed,
+    text::{listed, nearest},
 };
 
 /// What a look at the loaded configuration says about a plan.
@@ -196,20 +196,6 @@ fn check_deadline(
             bound.worst,
         ));
     }
-}
-
-/// The name that was most probably meant, if one is near enough.
-fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
-    let lower = typed.to_lowercase();
-    let near = |name: &&'a str| {
-        let other = name.to_lowercase();
-        let distance = strsim::osa_distance(&lower, &other);
-        let close = distance <= (name.chars().count() / 3).max(1);
-        // Part of a longer name: `ServiceDown` for `APIServiceDown`.
-        let part = lower.len() > 3 && other.contains(&lower);
-        (close || part).then_some((distance, *name))
-    };
-    names.iter().filter_map(near).min().map(|(_, name)| name)
 }
 
 fn all_names(names: &[&str]) -> String {

@@ -15,6 +15,20 @@ pub(super) fn listed<S: AsRef<str>>(items: &[S]) -> String {
     }
 }
 
+/// The name that was most probably meant, if one is near enough.
+pub(crate) fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
+    let lower = typed.to_lowercase();
+    let near = |name: &&'a str| {
+        let other = name.to_lowercase();
+        let distance = strsim::osa_distance(&lower, &other);
+        let close = distance <= (name.chars().count() / 3).max(1);
+        // Part of a longer name: `ServiceDown` for `APIServiceDown`.
+        let part = lower.len() > 3 && other.contains(&lower);
+        (close || part).then_some((distance, *name))
+    };
+    names.iter().filter_map(near).min().map(|(_, name)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,13 @@
 //! Observers: they turn what they see into facts, each in its own task, until they are told to stop.
 
+mod autoscaling;
 mod http;
+mod outage;
 mod probe;
 mod steady;
 mod workload;
 
+pub use autoscaling::{is_served, watch_autoscalers, watch_budgets};
 pub use http::HttpClient;
 pub use probe::{run_probe, set_up_probe};
 pub use steady::{Checks, SteadyState};

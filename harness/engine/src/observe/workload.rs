@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use harness_event::{EventKind, ObservedWorkload, Timestamp, WorkloadRef};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
@@ -11,6 +11,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::outage::report_outages;
 use crate::log::Log;
 
 /// Reports every change of replicas and of pods, until told to stop.
@@ -95,35 +96,4 @@ fn pod_status(pod: &Pod) -> String {
         .or_else(|| status.reason.clone())
         .or_else(|| status.phase.clone())
         .unwrap_or_else(|| "Pending".to_owned())
-}
-
-/// Passes events on; an outage is reported once, and once when it is over.
-fn report_outages<K>(
-    stream: impl futures::Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
-    observer: &'static str,
-    log: Log,
-) -> impl futures::Stream<Item = watcher::Event<K>> {
-    let mut failing = false;
-    stream.into_stream().filter_map(move |item| {
-        let passed = match item {
-            // Only the watcher's intent to list again; nobody has answered yet.
-            Ok(watcher::Event::Init) => Some(watcher::Event::Init),
-            Ok(item) => {
-                if std::mem::take(&mut failing) {
-                    log.record(EventKind::ObserverRecovered { observer: observer.to_owned() });
-                }
-                Some(item)
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    log.record(EventKind::ObserverFailed {
-                        observer: observer.to_owned(),
-                        error: error.to_string(),
-                    });
-                }
-                None
-            }
-        };
-        futures::future::ready(passed)
-    })
 }

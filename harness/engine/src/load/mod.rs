@@ -1,0 +1,26 @@
+//! Loads: from what a scenario says to what was measured.
+//!
+//! ```text
+//! LoadSpec ── prepare ──▶ PreparedLoad ── launch ──▶ Load ◀── start, phase, stop ── conductor
+//!             addresses, files                        │ one driver task per load
+//!                                                     ▼
+//!                                        Worker (a process) ── frames ──▶ Measured ──▶ facts
+//! ```
+//!
+//! A worker is not believed: it is a process of its own that may die, hang or say what nobody understands. Whatever is not an
+//! orderly end with every answer accounted for becomes [`harness_event::EventKind::LoadFailed`].
+
+mod address;
+mod driver;
+mod files;
+mod measured;
+mod merge;
+mod prepare;
+mod running;
+mod set;
+mod worker;
+
+pub use prepare::{PrepareError, PreparedLoad, ResolvedAddress, prepare_loads};
+pub use running::{Load, LoadState};
+pub use set::Loads;
+pub use worker::WorkerCommand;

@@ -1,0 +1,313 @@
+//! Watches the HorizontalPodAutoscalers and PodDisruptionBudgets of a namespace.
+
+use std::{collections::BTreeMap, fmt::Debug};
+
+use futures::StreamExt;
+use harness_event::{EventKind, ObservedAutoscaler, ObservedBudget, Timestamp, WorkloadRef};
+use k8s_openapi::{
+    api::{
+        autoscaling::v2::{
+            HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus,
+        },
+        policy::v1::PodDisruptionBudget,
+    },
+    apimachinery::pkg::api::resource::Quantity,
+    serde::de::DeserializeOwned,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::outage::report_outages;
+use crate::log::Log;
+
+/// Does the cluster serve this kind? Also true if it did not say: the watch then reports the outage.
+pub async fn is_served<K: Resource<DynamicType = ()>>(client: &Client) -> bool {
+    match client.list_api_group_resources(&K::api_version(&())).await {
+        Ok(list) => list.resources.iter().any(|resource| resource.kind == K::kind(&())),
+        Err(kube::Error::Api(status)) => status.code != 404,
+        Err(_) => true,
+    }
+}
+
+/// Reports every change of an autoscaler, until told to stop.
+pub async fn watch_autoscalers(client: Client, namespace: String, log: Log, stop: CancellationToken) {
+    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client, &namespace);
+    let mut known: BTreeMap<String, ObservedAutoscaler> = BTreeMap::new();
+    let observe = |change: Change<HorizontalPodAutoscaler>| {
+        let seen = match change {
+            Change::Is(autoscaler) => observed_autoscaler(&autoscaler, Timestamp::now()),
+            Change::Gone(name) => {
+                let last = known.get(&name)?.clone();
+                ObservedAutoscaler { seen_at: Timestamp::now(), exists: false, ..last }
+            }
+        };
+        let old = known.insert(seen.autoscaler.clone(), seen.clone());
+        let same = old.is_some_and(|old| ObservedAutoscaler { seen_at: seen.seen_at, ..old } == seen);
+        (!same).then_some(EventKind::AutoscalerObserved(seen))
+    };
+    watch(api, EventKind::AUTOSCALER_OBSERVER, log, stop, observe).await;
+}
+
+/// Reports every change of a disruption budget, until told to stop.
+pub async fn watch_budgets(client: Client, namespace: String, log: Log, stop: CancellationToken) {
+    let api: Api<PodDisruptionBudget> = Api::namespaced(client, &namespace);
+    let mut known: BTreeMap<String, ObservedBudget> = BTreeMap::new();
+    let observe = |change: Change<PodDisruptionBudget>| {
+        let seen = match change {
+            Change::Is(budget) => observed_budget(&budget, Timestamp::now()),
+            Change::Gone(name) => {
+                let last = known.get(&name)?.clone();
+                ObservedBudget { seen_at: Timestamp::now(), exists: false, ..last }
+            }
+        };
+        let old = known.insert(seen.budget.clone(), seen.clone());
+        let same = old.is_some_and(|old| ObservedBudget { seen_at: seen.seen_at, ..old } == seen);
+        (!same).then_some(EventKind::BudgetObserved(seen))
+    };
+    watch(api, EventKind::BUDGET_OBSERVER, log, stop, observe).await;
+}
+
+/// What a watch says about one object.
+enum Change<K> {
+    Is(K),
+    Gone(String),
+}
+
+async fn watch<K>(
+    api: Api<K>,
+    observer: &'static str,
+    log: Log,
+    stop: CancellationToken,
+    mut observe: impl FnMut(Change<K>) -> Option<EventKind>,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let stream = watcher(api, watcher::Config::default()).default_backoff();
+    let mut stream = Box::pin(report_outages(stream.boxed(), observer, log.clone()));
+    let mut names = Names::default();
+    while let Some(Some(event)) = stop.run_until_cancelled(stream.next()).await {
+        let changes = match event {
+            watcher::Event::Init => {
+                names.list_begins();
+                Vec::new()
+            }
+            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
+                names.there(object.name_any());
+                vec![Change::Is(object)]
+            }
+            watcher::Event::Delete(object) => {
+                names.gone(&object.name_any());
+                vec![Change::Gone(object.name_any())]
+            }
+            // Deleted while nobody watched.
+            watcher::Event::InitDone => names.list_ends().into_iter().map(Change::Gone).collect(),
+        };
+        for change in changes {
+            if let Some(kind) = observe(change) {
+                log.record(kind);
+            }
+        }
+    }
+}
+
+/// Names of the objects that are there, over lists and watches.
+#[derive(Default)]
+struct Names {
+    /// True if it was in the list that is being read, or has come since.
+    names: BTreeMap<String, bool>,
+}
+
+impl Names {
+    fn list_begins(&mut self) {
+        self.names.values_mut().for_each(|listed| *listed = false);
+    }
+
+    fn there(&mut self, name: String) {
+        self.names.insert(name, true);
+    }
+
+    fn gone(&mut self, name: &str) {
+        self.names.remove(name);
+    }
+
+    /// Those that were there, but are not in the list.
+    fn list_ends(&mut self) -> Vec<String> {
+        let missing: Vec<String> =
+            self.names.iter().filter(|(_, listed)| !**listed).map(|(name, _)| name.clone()).collect();
+        missing.iter().for_each(|name| self.gone(name));
+        missing
+    }
+}
+
+/// An autoscaler as facts have it.
+fn observed_autoscaler(autoscaler: &HorizontalPodAutoscaler, seen_at: Timestamp) -> ObservedAutoscaler {
+    let (spec, status) = (&autoscaler.spec, autoscaler.status.clone().unwrap_or_default());
+    let target =
+        WorkloadRef { kind: spec.scale_target_ref.kind.clone(), name: spec.scale_target_ref.name.clone() };
+    let current = status.current_metrics.unwrap_or_default();
+    let wanted = spec.metrics.as_deref().unwrap_or_default();
+    let metrics = wanted.iter().enumerate().map(|(place, metric)| shown(metric, current.get(place)));
+    let conditions = status.conditions.unwrap_or_default();
+    let conditions = conditions.iter().map(|condition| {
+        format!("{}={}({})", condition.type_, condition.status, condition.reason.as_deref().unwrap_or(""))
+    });
+    ObservedAutoscaler {
+        autoscaler: autoscaler.name_any(),
+        seen_at,
+        exists: true,
+        target,
+        min: spec.min_replicas.unwrap_or(1),
+        max: spec.max_replicas,
+        current: status.current_replicas.unwrap_or(0),
+        desired: status.desired_replicas,
+        last_scale_at: status.last_scale_time.map(|time| Timestamp(time.0.as_millisecond())),
+        metrics: metrics.collect(),
+        conditions: conditions.collect(),
+    }
+}
+
+/// A metric against its target, as `kubectl get hpa` shows it, with its name in front for every kind.
+fn shown(metric: &MetricSpec, current: Option<&MetricStatus>) -> String {
+    let resource = |name: &str, target: &MetricTarget, value: Option<&MetricValueStatus>| {
+        if let Some(wanted) = &target.average_value {
+            return against(name, value.and_then(|value| value.average_value.as_ref()), wanted, "");
+        }
+        let percent = |number: Option<i32>, otherwise: &str| {
+            number.map_or_else(|| otherwise.to_owned(), |number| format!("{number}%"))
+        };
+        let value = percent(value.and_then(|value| value.average_utilization), "<unknown>");
+        format!("{name}: {value}/{}", percent(target.average_utilization, "<auto>"))
+    };
+    let whole_or_average = |name: &str, target: &MetricTarget, value: Option<&MetricValueStatus>| match (
+        &target.average_value,
+        &target.value,
+    ) {
+        (Some(wanted), _) => {
+            against(name, value.and_then(|value| value.average_value.as_ref()), wanted, " (avg)")
+        }
+        (None, Some(wanted)) => against(name, value.and_then(|value| value.value.as_ref()), wanted, ""),
+        (None, None) => format!("{name}: <unknown>/<unknown>"),
+    };
+    if let Some(source) = &metric.resource {
+        let value = current.and_then(|status| status.resource.as_ref()).map(|status| &status.current);
+        return resource(&source.name, &source.target, value);
+    }
+    if let Some(source) = &metric.container_resource {
+        let value =
+            current.and_then(|status| status.container_resource.as_ref()).map(|status| &status.current);
+        return resource(&source.name, &source.target, value);
+    }
+    if let Some(source) = &metric.pods {
+        let value = current.and_then(|status| status.pods.as_ref()).map(|status| &status.current);
+        let value = value.and_then(|value| value.average_value.as_ref());
+        return match &source.target.average_value {
+            Some(wanted) => against(&source.metric.name, value, wanted, ""),
+            None => format!("{}: <unknown>/<unknown>", source.metric.name),
+        };
+    }
+    if let Some(source) = &metric.object {
+        let value = current.and_then(|status| status.object.as_ref()).map(|status| &status.current);
+        return whole_or_average(&source.metric.name, &source.target, value);
+    }
+    if let Some(source) = &metric.external {
+        let value = current.and_then(|status| status.external.as_ref()).map(|status| &status.current);
+        return whole_or_average(&source.metric.name, &source.target, value);
+    }
+    format!("<unknown type {:?}>", metric.type_)
+}
+
+fn against(name: &str, value: Option<&Quantity>, wanted: &Quantity, suffix: &str) -> String {
+    let value = value.map_or("<unknown>", |value| value.0.as_str());
+    format!("{name}: {value}/{}{suffix}", wanted.0)
+}
+
+/// A disruption budget as facts have it.
+fn observed_budget(budget: &PodDisruptionBudget, seen_at: Timestamp) -> ObservedBudget {
+    let status = budget.status.as_ref();
+    let generation = budget.metadata.generation.unwrap_or(0);
+    let observed = status.and_then(|status| status.observed_generation);
+    ObservedBudget {
+        budget: budget.name_any(),
+        seen_at,
+        exists: true,
+        healthy: status.and_then(|status| status.current_healthy).unwrap_or(0),
+        demanded: status.and_then(|status| status.desired_healthy).unwrap_or(0),
+        up_to_date: observed.is_some_and(|observed| observed >= generation),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::serde_json::{Value, from_value, json};
+
+    fn seen(metrics: Value, status: Value) -> ObservedAutoscaler {
+        let object = json!({
+            "metadata": { "name": "web" },
+            "spec": {
+                "minReplicas": 2, "maxReplicas": 5, "metrics": metrics,
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+            },
+            "status": status,
+        });
+        observed_autoscaler(&from_value(object).unwrap(), Timestamp(1))
+    }
+
+    /// From a recording of a real controller.
+    #[test]
+    fn an_autoscaler_reads_as_kubectl_shows_it() {
+        let cpu = json!([{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }]);
+        let fresh = seen(
+            cpu.clone(),
+            json!({ "currentReplicas": 3, "desiredReplicas": 0, "currentMetrics": [{ "type": "" }],
+                    "conditions": [{ "type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric" }] }),
+        );
+        assert_eq!(fresh.metrics, ["cpu: <unknown>/80%"]);
+        assert_eq!(fresh.conditions, ["ScalingActive=False(FailedGetResourceMetric)"]);
+        assert_eq!((fresh.min, fresh.max, fresh.current, fresh.desired), (2, 5, 3, 0));
+        let busy = seen(
+            cpu,
+            json!({ "currentReplicas": 3, "desiredReplicas": 5, "lastScaleTime": "2026-11-21T10:57:13Z",
+                    "currentMetrics": [{ "type": "Resource", "resource": { "name": "cpu",
+                        "current": { "averageUtilization": 152, "averageValue": "304m" } } }] }),
+        );
+        assert_eq!(busy.metrics, ["cpu: 152%/80%"]);
+        assert_eq!(busy.last_scale_at, Timestamp::parse("2026-11-21T10:57:13Z"));
+    }
+
+    #[test]
+    fn every_kind_of_metric_is_shown() {
+        let target = |kind: &str, field: &str| json!({ "type": kind, field: "10" });
+        let metrics = json!([
+            { "type": "Resource", "resource": { "name": "memory", "target": target("AverageValue", "averageValue") } },
+            { "type": "Pods", "pods": { "metric": { "name": "rps" }, "target": target("AverageValue", "averageValue") } },
+            { "type": "External", "external": { "metric": { "name": "votes" }, "target": target("Value", "value") } },
+            { "type": "Object", "object": { "metric": { "name": "hits" },
+                "describedObject": { "kind": "Service", "name": "x" }, "target": target("AverageValue", "averageValue") } },
+        ]);
+        let current = json!([
+            { "type": "Resource", "resource": { "name": "memory", "current": { "averageValue": "7" } } },
+            { "type": "Pods", "pods": { "metric": { "name": "rps" }, "current": { "averageValue": "8" } } },
+            { "type": "External", "external": { "metric": { "name": "votes" }, "current": { "value": "9" } } },
+        ]);
+        let seen = seen(metrics, json!({ "desiredReplicas": 2, "currentMetrics": current }));
+        assert_eq!(seen.metrics, ["memory: 7/10", "rps: 8/10", "votes: 9/10", "hits: <unknown>/10 (avg)"]);
+    }
+
+    #[test]
+    fn what_a_second_list_lacks_is_gone() {
+        let mut names = Names::default();
+        names.list_begins();
+        names.there("a".into());
+        names.there("b".into());
+        assert!(names.list_ends().is_empty());
+        names.list_begins();
+        names.there("b".into());
+        assert_eq!(names.list_ends(), ["a"]);
+        names.list_begins();
+        assert_eq!(names.list_ends(), ["b"]);
+    }
+}
