@@ -136,6 +136,16 @@ impl<'t> SourceText<'t> {
         u32::try_from(self.line_starts.partition_point(|start| *start <= offset)).unwrap_or(u32::MAX)
     }
 
+    /// The text of a line, from 1, without the blanks around it.
+    pub(crate) fn line_span(&self, line: u32) -> std::ops::Range<usize> {
+        let at = (line.max(1) as usize - 1).min(self.line_starts.len() - 1);
+        let start = self.line_starts[at];
+        let end = self.line_starts.get(at + 1).copied().unwrap_or(self.text.len());
+        let content = &self.text[start..end];
+        let from = start + (content.len() - content.trim_start().len());
+        from..(start + content.trim_end().len()).max(from)
+    }
+
     pub(crate) fn diagnostic(
         &self,
         severity: Severity,

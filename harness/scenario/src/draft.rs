@@ -4,8 +4,8 @@
 //! with its neighbours.
 
 use harness_event::{
-    AlertState, Comparison, FaultAction, HttpStep, LabelMatcher, Millis, Monitoring, PromqlMode, SteadyCheck,
-    Window, WorkloadRef,
+    AlertState, AutoscalerGoal, Comparison, FaultAction, HttpStep, LabelMatcher, LoadMeasure, LoadPhase,
+    LoadStep, Millis, Monitoring, PromqlMode, SloGoal, SteadyCheck, Window, WorkloadRef,
 };
 
 use crate::problems::{Found, Span};
@@ -20,9 +20,14 @@ pub(crate) struct Draft {
     pub steady_state: Vec<SteadyCheck>,
     /// Number of steady-state checks that stand in the file, also of those that could not be read.
     pub steady_state_written: usize,
+    pub compress: Option<u32>,
+    pub slos: Vec<String>,
+    /// True if a fault or a load stands in the file, also one that could not be read.
+    pub anything_written: bool,
     pub probes: Vec<ProbeDraft>,
+    pub loads: Vec<LoadDraft>,
     pub faults: Vec<FaultDraft>,
-    /// Names of all faults and probes.
+    /// Names of all faults, loads and probes.
     pub declared: Declared,
     pub expect: Option<ExpectDraft>,
 }
@@ -31,6 +36,7 @@ pub(crate) struct Draft {
 #[derive(Debug, Default)]
 pub(crate) struct Declared {
     pub faults: Vec<String>,
+    pub loads: Vec<String>,
     pub probes: Vec<String>,
 }
 
@@ -55,6 +61,55 @@ pub(crate) struct FaultDraft {
 }
 
 #[derive(Debug)]
+pub(crate) struct LoadDraft {
+    /// Its header.
+    pub span: Span,
+    pub name: Option<Found<String>>,
+    pub background: Option<Found<bool>>,
+    pub start: Option<Found<Millis>>,
+    pub duration: Option<Found<Millis>>,
+    pub requests: Option<Found<u64>>,
+    /// True if the file says how it ends, even wrongly.
+    pub end_meant: bool,
+    pub users: Option<u32>,
+    pub ramp: Option<Found<Millis>>,
+    pub warm_up: Option<Found<Millis>>,
+    /// Where `rate` or `stages` stands, if one does.
+    pub rate_at: Option<Span>,
+    /// Empty: no rate.
+    pub stages: Vec<StageDraft>,
+    pub requests_per_connection: Option<u32>,
+    pub ca_file: Option<Found<String>>,
+    pub in_order: Option<bool>,
+    pub setup: Vec<LoadStepDraft>,
+    pub steps: Vec<LoadStepDraft>,
+    /// Names of all steps, also of those that could not be read.
+    pub setup_names: Vec<String>,
+    pub step_names: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct StageDraft {
+    pub span: Span,
+    pub rate: Option<Found<f64>>,
+    pub to: Option<Found<f64>>,
+    pub length: Option<Found<Millis>>,
+    /// True if `for` stands there, even a wrong one.
+    pub has_length: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct LoadStepDraft {
+    pub step: Option<LoadStep>,
+    /// Extracted values that it asks for, each with its place.
+    pub uses: Vec<Found<String>>,
+    /// Values that it extracts, also those whose place could not be read.
+    pub extracts: Vec<String>,
+    pub weight_at: Option<Span>,
+    pub think_at: Option<Span>,
+}
+
+#[derive(Debug)]
 pub(crate) struct ExpectDraft {
     pub span: Span,
     pub recovery_within: Option<Found<Millis>>,
@@ -63,6 +118,9 @@ pub(crate) struct ExpectDraft {
     pub http: Vec<HttpDraft>,
     pub promql: Vec<PromqlDraft>,
     pub workloads: Vec<WorkloadDraft>,
+    pub loads: Vec<LoadExpectDraft>,
+    pub autoscalers: Vec<AutoscalerDraft>,
+    pub slos: Vec<SloDraft>,
     /// Number of expectations that stand in the file, also of those that could not be read.
     pub written: usize,
 }
@@ -112,10 +170,71 @@ pub(crate) struct WorkloadDraft {
     pub within: Option<Found<Millis>>,
 }
 
+#[derive(Debug)]
+pub(crate) struct LoadExpectDraft {
+    pub load: Option<Found<String>>,
+    pub step: Option<Found<String>>,
+    pub phase: Option<Found<LoadPhase>>,
+    /// In the order of the measures; only those given.
+    pub conditions: Vec<(LoadMeasure, Found<Comparison>)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct AutoscalerDraft {
+    pub span: Span,
+    pub autoscaler: Option<String>,
+    pub fault: Option<Found<String>>,
+    /// With the key that says it.
+    pub goals: Vec<(&'static str, Found<AutoscalerGoal>)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SloDraft {
+    pub slo: Option<Found<String>>,
+    pub goals: Vec<Found<SloGoal>>,
+    pub min_requests: Option<u64>,
+}
+
+/// What happens to the system, and so starts the clocks of expectations: a fault or a timed load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stimulus<'d> {
+    /// Empty if it has none.
+    pub name: &'d str,
+    pub is_load: bool,
+    /// Time from the end of the baseline.
+    pub start: Option<Millis>,
+    /// How long it goes on at most. None of a load that ends with its requests.
+    pub duration: Option<&'d Found<Millis>>,
+}
+
+impl Stimulus<'_> {
+    /// Time from the end of the baseline to its end, if that is known.
+    pub(crate) fn end(&self) -> Option<Millis> {
+        Some(self.start? + self.duration?.value)
+    }
+
+    /// As messages call it.
+    pub(crate) fn noun(&self) -> &'static str {
+        if self.is_load { "load" } else { "fault" }
+    }
+}
+
 impl Draft {
-    /// The fault that ends last.
-    pub(crate) fn last_fault(&self) -> Option<&FaultDraft> {
-        self.faults.iter().max_by_key(|fault| fault.end())
+    /// All faults and timed loads: faults first, each in the order of the file.
+    pub(crate) fn stimuli(&self) -> Vec<Stimulus<'_>> {
+        let faults = self.faults.iter().map(|fault| Stimulus {
+            name: fault.label(),
+            is_load: false,
+            start: fault.start.as_ref().map(|start| start.value),
+            duration: fault.duration.as_ref(),
+        });
+        let loads = self.loads.iter().filter(|load| !load.is_background()).map(|load| Stimulus {
+            name: load.label(),
+            is_load: true,
+            start: load.start.as_ref().map(|start| start.value),
+            duration: load.duration.as_ref(),
+        });
+        faults.chain(loads).collect()
     }
 }
 
@@ -128,5 +247,17 @@ impl FaultDraft {
     /// Time from the end of the baseline to the fault's end.
     pub(crate) fn end(&self) -> Option<Millis> {
         Some(self.start.as_ref()?.value + self.duration.as_ref()?.value)
+    }
+}
+
+impl LoadDraft {
+    /// The name, also in messages about loads that have none.
+    pub(crate) fn label(&self) -> &str {
+        self.name.as_ref().map_or("", |name| &name.value)
+    }
+
+    /// True if it is there during the whole run.
+    pub(crate) fn is_background(&self) -> bool {
+        self.background.as_ref().is_some_and(|background| background.value)
     }
 }

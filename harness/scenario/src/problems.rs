@@ -116,6 +116,11 @@ impl<'t> Problems<'t> {
         self.source.line(span.start)
     }
 
+    /// The place of a whole line, from 1.
+    pub(crate) fn line_span(&self, line: u32) -> Span {
+        self.source.line_span(line)
+    }
+
     pub(crate) fn any_error(&self) -> bool {
         self.found.iter().any(|problem| problem.severity == Severity::Error)
     }

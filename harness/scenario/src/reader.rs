@@ -50,6 +50,11 @@ impl<'v, 't> Reader<'v, 't> {
         key
     }
 
+    /// What a key holds.
+    pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
+        self.schema_key(name).map(|key| key.kind)
+    }
+
     /// The place of a key's value, or of the table if it is not there.
     pub(crate) fn place(&self, name: &str) -> Span {
         self.entries.get(name).map_or_else(|| self.span.clone(), Spanned::span)
@@ -68,6 +73,12 @@ impl<'v, 't> Reader<'v, 't> {
     /// True if the key stands in the file, or an unknown one that is nearly written like it.
     pub(crate) fn has_or_meant(&self, name: &str) -> bool {
         self.has(name) || self.meant.contains(&name)
+    }
+
+    /// True if the key stands in the file, or nearly, and is not an empty list.
+    pub(crate) fn has_or_meant_some(&self, name: &str) -> bool {
+        let empty = |value: &DeValue<'_>| value.as_array().is_some_and(|items| items.is_empty());
+        self.has_or_meant(name) && !self.entries.get(name).is_some_and(|value| empty(value.get_ref()))
     }
 
     /// Reads a key. `None` if it is not there and has no default, or is wrong; what is wrong is reported.
@@ -125,6 +136,34 @@ impl<'v, 't> Reader<'v, 't> {
     pub(crate) fn integer(&self, name: &str, problems: &mut Problems<'_>) -> Option<Found<i64>> {
         let Some(Kind::Integer(min, max)) = self.schema_key(name).map(|key| key.kind) else { return None };
         self.get(name, problems, |value, _| crate::values::integer(value, min, max))
+    }
+
+    /// Reads a number in its limits.
+    pub(crate) fn number(&self, name: &str, problems: &mut Problems<'_>) -> Option<Found<f64>> {
+        let Some(Kind::Number(min, max)) = self.schema_key(name).map(|key| key.kind) else { return None };
+        self.get(name, problems, |value, _| crate::values::number(value, min, max))
+    }
+
+    /// The keys in a key's value if it is a table, whatever else is wrong with it.
+    pub(crate) fn raw_keys(&self, name: &str) -> Vec<String> {
+        let table = self.entries.get(name).and_then(|value| value.get_ref().as_table());
+        table.into_iter().flat_map(|table| table.keys()).map(|key| key.get_ref().to_string()).collect()
+    }
+
+    /// All texts in the value of a key, also those deep in it, with their places.
+    pub(crate) fn texts(&self, name: &str) -> Vec<(&'v str, Span)> {
+        // The lexer has bounded the depth.
+        fn collect<'v>(value: &'v Spanned<DeValue<'_>>, found: &mut Vec<(&'v str, Span)>) {
+            match value.get_ref() {
+                DeValue::String(text) => found.push((text, value.span())),
+                DeValue::Array(items) => items.iter().for_each(|item| collect(item, found)),
+                DeValue::Table(table) => table.values().for_each(|value| collect(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.entries.get(name).into_iter().for_each(|value| collect(value, &mut found));
+        found
     }
 
     /// Reads a length of time in its limits.

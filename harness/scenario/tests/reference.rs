@@ -76,12 +76,26 @@ url = "http://a"
 name = "f"
 duration = "60s"
 restart = { workload = "deployment/x" }
+[[load]]
+name = "l"
+users = 2
+duration = "10s"
+[[load.step]]
+name = "s"
+url = "http://a"
 [[expect.http]]
 name = "h"
 probe = "p"
 step = "s"
+fault = "f"
 window = "during"
 status = 200
+[[expect.load]]
+load = "l"
+requests = "> 0"
+[[expect.slo]]
+slo = "a-b"
+budget_spent_below = "1%"
 "#;
     let implicit =
         harness_scenario::parse("x.toml", minimal).unwrap_or_else(|problems| panic!("{problems}")).plan;
@@ -105,11 +119,11 @@ status = 200
             true => explicit.replacen(&header, &format!("{header}{defaults}"), 1),
             // Optional tables that the minimal scenario does not have.
             false if table.header == "[monitoring]" => format!("{explicit}{header}{defaults}"),
-            false if table.header == "[[probe.setup]]" => explicit,
+            false if ["[[probe.setup]]", "[[load.setup]]"].contains(&table.header) => explicit,
             false => panic!("{} has defaults that are not tested", table.header),
         };
     }
-    assert!(seen >= 6);
+    assert!(seen >= 10, "{seen}");
     let explicit =
         harness_scenario::parse("x.toml", &explicit).unwrap_or_else(|problems| panic!("{problems}")).plan;
     let without_lines = |mut plan: harness_event::Plan| {

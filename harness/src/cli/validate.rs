@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use harness_event::{LoadSpec, LoadStart, RateStage};
 use harness_scenario::parse;
 
 use super::{Context, args::ValidateArgs};
@@ -37,13 +38,22 @@ fn one(path: &Path, context: &Context) -> usize {
             let plan = &scenario.plan;
             let count =
                 |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+            let parts = [(plan.faults.len(), "fault"), (plan.loads.len(), "load"), (plan.slos.len(), "SLO")];
+            let parts = parts.into_iter().filter(|(number, _)| *number > 0);
+            let parts: Vec<_> = parts
+                .chain([(plan.expectations.len(), "expectation")])
+                .map(|(number, noun)| count(number, noun))
+                .chain(plan.compress.map(|factor| format!("time compressed ×{factor}")))
+                .collect();
             out.line(format_args!(
-                "{} {name}: {} ({}, {})",
+                "{} {name}: {} ({})",
                 out.paint(Style::Good, "ok"),
                 plan.title,
-                count(plan.faults.len(), "fault"),
-                count(plan.expectations.len(), "expectation"),
+                parts.join(", "),
             ));
+            for load in &plan.loads {
+                out.line(format_args!("   load {}", one_load(load)));
+            }
             0
         }
         Err(diagnostics) => {
@@ -51,4 +61,27 @@ fn one(path: &Path, context: &Context) -> usize {
             diagnostics.error_count()
         }
     }
+}
+
+/// A load in one line: who sends what, when, and how much of it.
+fn one_load(load: &LoadSpec) -> String {
+    let when = match load.start {
+        LoadStart::Background => "in the background".to_owned(),
+        LoadStart::After(start) => format!("from {start} after the baseline"),
+    };
+    let users = if load.users == 1 { "1 user".to_owned() } else { format!("{} users", load.users) };
+    let stage = |stage: &RateStage| {
+        let to = stage.to.map_or_else(String::new, |to| format!(" to {to}"));
+        let length = stage.length.map_or_else(String::new, |length| format!(" for {length}"));
+        format!("{}{to}/s{length}", stage.rate)
+    };
+    let model = match load.is_open() {
+        true => format!("open model: {}", load.stages.iter().map(stage).collect::<Vec<_>>().join(", ")),
+        false => "closed model".to_owned(),
+    };
+    let requests = load.requests.map(|requests| format!("{requests} requests"));
+    let length = load.duration.map(|length| format!("at most {length}"));
+    let steps: Vec<_> = load.steps.iter().map(|step| format!("{} {}", step.method, step.name)).collect();
+    let parts = [Some(when), Some(users), requests, length, Some(model)].into_iter().flatten();
+    format!("{}: {} ({})", load.name, parts.collect::<Vec<_>>().join(", "), steps.join(", "))
 }

@@ -7,7 +7,7 @@ use harness_event::{
 
 use super::timing;
 use crate::{
-    draft::{AlertDraft, Draft, FaultDraft, HttpDraft, ProbeDraft, PromqlDraft, WorkloadDraft},
+    draft::{AlertDraft, Draft, HttpDraft, ProbeDraft, PromqlDraft, Stimulus, WorkloadDraft},
     problems::{Found, Issue, Problems, Span},
     suggest::{self, quoted},
     titles,
@@ -32,7 +32,7 @@ pub(super) fn alert(
             receiver: receiver.map(|found| found.value.clone()),
         };
         let id = format!("alert/{}/{state}", expected.alert);
-        let title = titles::alert(&expected, fault.label());
+        let title = titles::alert(&expected, fault);
         expectation(id, title, &deadline.span, fault, ExpectationKind::Alert(expected), problems)
     };
     Some(draft.deadlines.iter().map(one).collect())
@@ -53,8 +53,7 @@ pub(super) fn http(draft: &HttpDraft, whole: &Draft, problems: &mut Problems<'_>
         within: draft.within.as_ref()?.value,
         max_latency: draft.max_latency.as_ref().map(|found| found.value),
     };
-    let (id, title) =
-        (format!("http/{}", draft.name.as_ref()?.value), titles::http(&expected, fault.label()));
+    let (id, title) = (format!("http/{}", draft.name.as_ref()?.value), titles::http(&expected, fault));
     Some(expectation(id, title, &draft.span, fault, ExpectationKind::Http(expected), problems))
 }
 
@@ -68,8 +67,7 @@ pub(super) fn promql(draft: &PromqlDraft, whole: &Draft, problems: &mut Problems
         window: draft.window.as_ref()?.value,
         mode: draft.mode.as_ref()?.value,
     };
-    let (id, title) =
-        (format!("promql/{}", draft.name.as_ref()?.value), titles::promql(&expected, fault.label()));
+    let (id, title) = (format!("promql/{}", draft.name.as_ref()?.value), titles::promql(&expected, fault));
     Some(expectation(id, title, &draft.span, fault, ExpectationKind::Promql(expected), problems))
 }
 
@@ -86,7 +84,7 @@ pub(super) fn workload(
         within: draft.within.as_ref()?.value,
     };
     let id = format!("workload/{}", expected.workload);
-    let title = titles::workload(&expected, fault.label());
+    let title = titles::workload(&expected, fault);
     Some(expectation(id, title, &draft.span, fault, ExpectationKind::Workload(expected), problems))
 }
 
@@ -102,50 +100,77 @@ pub(super) fn recovery(
         );
         problems.incomplete(&within.span, issue.hint("add [[steady_state.http]] or [[steady_state.promql]]"));
     }
-    let fault = whole.last_fault()?;
-    let title = titles::recovery(within.value, fault.label());
+    let fault = last(whole)?;
+    let title = titles::recovery(within.value, fault);
     let kind = ExpectationKind::Recovery { within: within.value };
     Some(expectation("recovery".to_owned(), title, &within.span, fault, kind, problems))
 }
 
-fn expectation(
+pub(super) fn expectation(
     id: String,
     title: String,
     span: &Span,
-    fault: &FaultDraft,
+    fault: Stimulus<'_>,
     kind: ExpectationKind,
     problems: &Problems<'_>,
 ) -> Expectation {
-    Expectation { id, title, line: problems.line(span), fault: fault.label().to_owned(), kind }
+    Expectation { id, title, line: problems.line(span), fault: fault.name.to_owned(), kind }
 }
 
-/// The fault that an expectation names, or the only one.
-fn fault_of<'d>(
+/// The fault or timed load that ends last. One that ends with its requests ends after all whose end is known.
+pub(super) fn last(whole: &Draft) -> Option<Stimulus<'_>> {
+    whole.stimuli().into_iter().max_by_key(|stimulus| match stimulus.end() {
+        None if stimulus.is_load => (1, stimulus.start),
+        end => (0, end),
+    })
+}
+
+/// The fault or timed load that begins first.
+pub(super) fn first(whole: &Draft) -> Option<Stimulus<'_>> {
+    whole.stimuli().into_iter().min_by_key(|stimulus| stimulus.start)
+}
+
+/// The fault or timed load that an expectation names, or the only one.
+pub(super) fn fault_of<'d>(
     named: Option<&Found<String>>,
     span: &Span,
     whole: &'d Draft,
     problems: &mut Problems<'_>,
-) -> Option<&'d FaultDraft> {
-    let declared: Vec<&str> = whole.declared.faults.iter().map(String::as_str).collect();
-    match named {
-        Some(name) if declared.contains(&name.value.as_str()) => {
-            whole.faults.iter().find(|fault| fault.label() == name.value)
+) -> Option<Stimulus<'d>> {
+    let stimuli = whole.stimuli();
+    let background = |name: &str| whole.loads.iter().any(|load| load.is_background() && load.label() == name);
+    let declared = whole.declared.faults.iter().chain(&whole.declared.loads).map(String::as_str);
+    let declared: Vec<&str> = declared.filter(|name| !background(name)).collect();
+    let Some(name) = named else {
+        if stimuli.len() < 2 {
+            return stimuli.first().copied();
         }
-        Some(name) => {
-            let issue = Issue::new(format!("there is no fault with the name {}", quoted(&name.value)));
-            problems.incomplete(
-                &name.span,
-                issue.maybe_hint(suggest::hint(&name.value, &declared, "the faults are")),
-            );
-            None
-        }
-        None if whole.faults.len() > 1 => {
-            let issue = Issue::new("which fault is meant? there are several");
-            problems.incomplete(span, issue.hint(format!("add `fault`: one of {}", declared.join(", "))));
-            None
-        }
-        None => whole.faults.first(),
+        let loads = stimuli.iter().any(|stimulus| stimulus.is_load);
+        let what = if loads { "fault or load" } else { "fault" };
+        let issue = Issue::new(format!("which {what} is meant? there are several"));
+        problems.incomplete(span, issue.hint(format!("add `fault`: one of {}", declared.join(", "))));
+        return None;
+    };
+    if declared.contains(&name.value.as_str()) {
+        return stimuli.into_iter().find(|stimulus| stimulus.name == name.value);
     }
+    if background(&name.value) {
+        let issue = Issue::new(format!("the load {:?} is in the background: it starts no clock", name.value));
+        let hint = match declared.as_slice() {
+            [] => "give it a `start` and an end instead, or add a [[fault]]".to_owned(),
+            names => format!("name what happens to the system: one of {}", names.join(", ")),
+        };
+        problems.error(&name.span, issue.hint(hint));
+        return None;
+    }
+    let loads = whole.declared.loads.iter().any(|load| declared.contains(&load.as_str()));
+    let (what, list) = match loads {
+        true => ("fault and no timed load", "there are"),
+        false => ("fault", "the faults are"),
+    };
+    let issue = Issue::new(format!("there is no {what} with the name {}", quoted(&name.value)));
+    problems.incomplete(&name.span, issue.maybe_hint(suggest::hint(&name.value, &declared, list)));
+    None
 }
 
 /// The probe that an expectation names; its step must be there too.

@@ -7,11 +7,10 @@ use crate::{
     problems::{Issue, Problems},
 };
 
-/// Longest time from the baseline to the end of the last fault.
-const MAX_END: Millis = Millis(24 * 3_600_000);
+/// Longest time from the baseline to the end of the last fault or load.
+pub(super) const MAX_END: Millis = Millis(24 * 3_600_000);
 
 pub(super) fn check(faults: &[FaultDraft], problems: &mut Problems<'_>) {
-    crate::read::unique(faults.iter().filter_map(|fault| fault.name.as_ref()), "faults", problems);
     for fault in faults {
         if let (Some(end), Some(duration)) = (fault.end(), &fault.duration)
             && end > MAX_END

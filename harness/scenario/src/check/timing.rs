@@ -3,12 +3,12 @@
 use harness_event::{AlertState, Millis, PromqlMode, Window};
 
 use crate::{
-    draft::{AlertDraft, FaultDraft, HttpDraft, ProbeDraft, PromqlDraft},
+    draft::{AlertDraft, HttpDraft, ProbeDraft, PromqlDraft, Stimulus},
     problems::{Issue, Problems, Span},
 };
 
 /// An alert's deadlines: in the order of its states, and before the fault ends.
-pub(super) fn alert(draft: &AlertDraft, fault: Option<&FaultDraft>, problems: &mut Problems<'_>) {
+pub(super) fn alert(draft: &AlertDraft, fault: Option<Stimulus<'_>>, problems: &mut Problems<'_>) {
     let detection = draft.deadlines.iter().filter(|(state, _)| *state != AlertState::Resolved);
     let mut earlier: Option<(AlertState, Millis)> = None;
     for (state, deadline) in detection {
@@ -29,24 +29,24 @@ pub(super) fn alert(draft: &AlertDraft, fault: Option<&FaultDraft>, problems: &m
 /// A step's answers during a fault: there must be time for one at least.
 pub(super) fn http(
     draft: &HttpDraft,
-    fault: &FaultDraft,
+    fault: Stimulus<'_>,
     probe: Option<&ProbeDraft>,
     problems: &mut Problems<'_>,
 ) {
-    let (Some(window), Some(within), Some(duration)) = (&draft.window, &draft.within, &fault.duration) else {
+    let (Some(window), Some(within), Some(duration)) = (&draft.window, &draft.within, fault.duration) else {
         return;
     };
     if window.value != Window::During {
         return;
     }
-    let (limit, length, fault) = (within.value, duration.value, fault.label());
+    let (limit, length, noun, fault) = (within.value, duration.value, fault.noun(), fault.name);
     if limit >= length {
         let issue = Issue::new(format!(
-            "within = {limit} leaves nothing to look at: the fault {fault:?} ends after {length}"
+            "within = {limit} leaves nothing to look at: the {noun} {fault:?} ends after {length}"
         ));
         problems.error(
             &within.span,
-            issue.hint(format!("less than {length}, or a longer `duration` of the fault")),
+            issue.hint(format!("less than {length}, or a longer `duration` of the {noun}")),
         );
         return;
     }
@@ -56,7 +56,7 @@ pub(super) fn http(
     let (every, left) = (every.value, length - limit);
     if every > left {
         let issue = Issue::new(format!(
-            "the probe {:?} runs every {every}, but only {left} of the fault are looked at: there may be no answer",
+            "the probe {:?} runs every {every}, but only {left} of the {noun} are looked at: there may be no answer",
             probe.value
         ));
         problems.error(&probe.span, issue.hint(format!("probe at least every {left}")));
@@ -64,7 +64,7 @@ pub(super) fn http(
 }
 
 /// A PromQL condition during a fault.
-pub(super) fn promql(draft: &PromqlDraft, fault: &FaultDraft, problems: &mut Problems<'_>) {
+pub(super) fn promql(draft: &PromqlDraft, fault: Stimulus<'_>, problems: &mut Problems<'_>) {
     let (Some(window), Some(mode)) = (&draft.window, &draft.mode) else { return };
     if window.value != Window::During {
         return;
@@ -74,29 +74,33 @@ pub(super) fn promql(draft: &PromqlDraft, fault: &FaultDraft, problems: &mut Pro
         PromqlMode::Stays(length) => ("stays", length),
         PromqlMode::Until(limit) => ("until", limit),
     };
-    if key == "until" && fault.duration.as_ref().is_some_and(|duration| duration.value == length) {
-        let issue = Issue::new("`until` is the end of the fault: nothing is left in which it must not hold");
+    if key == "until" && fault.duration.is_some_and(|duration| duration.value == length) {
+        let noun = fault.noun();
+        let issue = Issue::new(format!(
+            "`until` is the end of the {noun}: nothing is left in which it must not hold"
+        ));
         problems.error(
             &mode.span,
-            issue.hint(format!("less than {length}, or a longer `duration` of the fault")),
+            issue.hint(format!("less than {length}, or a longer `duration` of the {noun}")),
         );
     } else {
         not_after_the_fault(key, length, &mode.span, fault, problems);
     }
 }
 
-/// A deadline of something that only the fault causes must lie before the fault's end.
-fn not_after_the_fault(
+/// A deadline of something that only the fault or load causes must lie before its end.
+pub(super) fn not_after_the_fault(
     key: &str,
     within: Millis,
     span: &Span,
-    fault: &FaultDraft,
+    fault: Stimulus<'_>,
     problems: &mut Problems<'_>,
 ) {
-    let Some(duration) = fault.duration.as_ref().filter(|duration| within > duration.value) else { return };
-    let (name, line, length) = (fault.label(), problems.line(&duration.span), duration.value);
+    let Some(duration) = fault.duration.filter(|duration| within > duration.value) else { return };
+    let (noun, name) = (fault.noun(), fault.name);
+    let (line, length) = (problems.line(&duration.span), duration.value);
     let issue =
-        Issue::new(format!("{key} = {within} is after the end of the fault {name:?}, which lasts {length}"));
+        Issue::new(format!("{key} = {within} is after the end of the {noun} {name:?}, which lasts {length}"));
     let hint = format!("at most {key} = \"{length}\", or at least duration = \"{within}\" in line {line}");
     problems.error(span, issue.hint(hint));
 }

@@ -3,7 +3,7 @@
 use harness_event::{AlertState, LabelMatcher, MatchOp, PromqlMode, Window};
 use toml::de::DeValue;
 
-use super::unique;
+use super::{objectives, unique};
 use crate::{
     draft::{AlertDraft, ExpectDraft, HttpDraft, PromqlDraft, WorkloadDraft},
     problems::{Found, Issue, Problems},
@@ -25,7 +25,9 @@ pub(super) fn read(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Expec
     let allowed = allowed(table, problems);
     let (alerts, http) = (table.tables("alert", problems), table.tables("http", problems));
     let (promql, workloads) = (table.tables("promql", problems), table.tables("workload", problems));
-    let written = [&alerts, &http, &promql, &workloads].map(Vec::len).iter().sum::<usize>();
+    let (loads, autoscalers) = (table.tables("load", problems), table.tables("autoscaler", problems));
+    let slos = table.tables("slo", problems);
+    let written = [&alerts, &http, &promql, &workloads, &loads, &autoscalers, &slos].map(Vec::len);
     let draft = ExpectDraft {
         span: table.span.clone(),
         allowed,
@@ -33,7 +35,10 @@ pub(super) fn read(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Expec
         http: http.iter().map(|table| self::http(table, problems)).collect(),
         promql: promql.iter().map(|table| self::promql(table, problems)).collect(),
         workloads: workloads.iter().map(|table| workload(table, problems)).collect(),
-        written: written + usize::from(table.has("recovery_within")),
+        loads: loads.iter().map(|table| objectives::load(table, problems)).collect(),
+        autoscalers: autoscalers.iter().map(|table| objectives::autoscaler(table, problems)).collect(),
+        slos: slos.iter().map(|table| objectives::slo(table, problems)).collect(),
+        written: written.iter().sum::<usize>() + usize::from(table.has("recovery_within")),
         recovery_within,
     };
     unique(draft.http.iter().filter_map(|draft| draft.name.as_ref()), "HTTP expectations", problems);

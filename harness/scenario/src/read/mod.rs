@@ -2,6 +2,8 @@
 
 mod expect;
 mod fault;
+mod load;
+mod objectives;
 mod probe;
 mod steady;
 
@@ -25,9 +27,12 @@ pub(crate) fn scenario(document: &DeTable<'_>, problems: &mut Problems<'_>) -> D
     let monitoring = monitoring(&top, problems);
     let steady = steady::read(&top, problems);
     let probes = top.tables("probe", problems);
-    let faults = top.tables("fault", problems);
-    let declared = Declared { faults: names(&faults), probes: names(&probes) };
+    let (loads, faults) = (top.tables("load", problems), top.tables("fault", problems));
+    let declared = Declared { faults: names(&faults), loads: names(&loads), probes: names(&probes) };
+    let compress = top.integer("compress", problems).and_then(|found| u32::try_from(found.value).ok());
+    let slos = top.get("slos", problems, values::slo_ids).map_or_else(Vec::new, |found| found.value);
     let probes = probes.iter().map(|table| probe::read(table, problems)).collect();
+    let loads = loads.iter().map(|table| load::read(table, problems)).collect();
     let faults = faults.iter().map(|table| fault::read(table, problems)).collect();
     let expect = top.table("expect", problems).map(|table| expect::read(&table, problems));
     Draft {
@@ -38,7 +43,11 @@ pub(crate) fn scenario(document: &DeTable<'_>, problems: &mut Problems<'_>) -> D
         baseline: steady.baseline,
         steady_state: steady.checks,
         steady_state_written: steady.written,
+        compress,
+        slos,
+        anything_written: ["fault", "load"].iter().any(|key| top.has_or_meant_some(key)),
         probes,
+        loads,
         faults,
         declared,
         expect,

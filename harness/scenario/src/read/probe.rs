@@ -7,7 +7,7 @@ use crate::{
     draft::ProbeDraft,
     problems::{Issue, Problems},
     reader::Reader,
-    values,
+    values::{self, Scope},
 };
 
 pub(super) fn read(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> ProbeDraft {
@@ -33,11 +33,14 @@ fn steps(table: &Reader<'_, '_>, key: &str, problems: &mut Problems<'_>) -> (Vec
 
 fn step(table: &Reader<'_, '_>, name: Option<String>, problems: &mut Problems<'_>) -> Option<HttpStep> {
     let method = table.get("method", problems, values::method);
-    let url = table.get("url", problems, |value, span| values::placeholder_text(values::url(value, span)?));
-    let headers = table.get("headers", problems, values::headers);
-    let json = table.get("json", problems, values::json);
-    let body =
-        table.get("body", problems, |value, span| values::placeholder_text(values::text(value, span)?));
+    let url = table.get("url", problems, |value, span| {
+        values::placeholder_text(values::url(value, span)?, Scope::Probe)
+    });
+    let headers = table.get("headers", problems, |value, _| values::headers(value, Scope::Probe));
+    let json = table.get("json", problems, |value, span| values::json(value, span, Scope::Probe));
+    let body = table.get("body", problems, |value, span| {
+        values::placeholder_text(values::text(value, span)?, Scope::Probe)
+    });
     let status = table.integer("status", problems);
     let timeout = table.duration("timeout", problems);
     if table.has("json") && table.has("body") {

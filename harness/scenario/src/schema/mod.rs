@@ -2,10 +2,14 @@
 //!
 //! One table for the reader (unknown keys, defaults, limits) and for people (`docs/scenario-format.md`).
 
+mod load;
+mod objectives;
 mod reference;
 mod tables;
 mod types;
 
+pub use load::*;
+pub use objectives::*;
 pub use reference::reference;
 pub use tables::*;
 pub(crate) use types::length;

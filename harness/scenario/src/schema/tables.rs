@@ -1,23 +1,27 @@
 //! The tables of the format.
 
-use super::types::{Key, Kind, Need, Table};
+use super::{
+    load::LOAD,
+    objectives::{EXPECT_AUTOSCALER, EXPECT_LOAD, EXPECT_SLO},
+    types::{Key, Kind, Need, Table},
+};
 
-const fn key(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, kind: Kind, need: Need, doc: &'static str) -> Key {
     Key { name, kind, need, doc }
 }
 
-const DAY: i64 = 24 * 3_600_000;
-const NONE: Need = Need::Optional("");
+pub(super) const DAY: i64 = 24 * 3_600_000;
+pub(super) const NONE: Need = Need::Optional("");
 /// A deadline: zero would mean "before it can have happened".
-const DEADLINE: Kind = Kind::Duration(1, DAY);
-const REQUEST_TIMEOUT: Kind = Kind::Duration(1, 60_000);
+pub(super) const DEADLINE: Kind = Kind::Duration(1, DAY);
+pub(super) const REQUEST_TIMEOUT: Kind = Kind::Duration(1, 60_000);
 /// Final answers only: 1xx never reach a client as the answer.
-const STATUS: Kind = Kind::Integer(200, 599);
-const FAULT_OF: Key = key(
+pub(super) const STATUS: Kind = Kind::Integer(200, 599);
+pub(super) const FAULT_OF: Key = key(
     "fault",
     Kind::Name,
-    Need::Optional("the only fault; required if there are several"),
-    "The fault whose effect, or end, starts the clock.",
+    Need::Optional("the only one; required if there are several"),
+    "The fault, or the timed load, whose effect, or end, starts the clock.",
 );
 
 /// The top level.
@@ -35,8 +39,26 @@ pub static SCENARIO: Table = Table {
         ),
         key("monitoring", Kind::Table(&MONITORING), NONE, "Where the monitoring system is."),
         key("steady_state", Kind::Table(&STEADY_STATE), NONE, "What a healthy system looks like."),
-        key("probe", Kind::Tables(&PROBE), NONE, "Users of the system."),
-        key("fault", Kind::Tables(&FAULT), Need::Required, "What breaks. At least one."),
+        key(
+            "compress",
+            Kind::Integer(2, 3600),
+            NONE,
+            "Time compression that the scenario needs: how many seconds of the alert rules' own time pass in one second. Only the embedded stack can do that; the deadlines of the scenario are not compressed.",
+        ),
+        key(
+            "slos",
+            Kind::SloIds,
+            NONE,
+            "SLOs that are watched, beside those that are expected something of.",
+        ),
+        key("probe", Kind::Tables(&PROBE), NONE, "Users of the system, watched one by one."),
+        key(
+            "load",
+            Kind::Tables(&LOAD),
+            NONE,
+            "Many users of the system, watched by statistics: in the background, or as what happens to the system.",
+        ),
+        key("fault", Kind::Tables(&FAULT), Need::Optional("required without a timed load"), "What breaks."),
         key("expect", Kind::Table(&EXPECT), Need::Required, "What must be seen. At least one expectation."),
     ],
 };
@@ -161,7 +183,7 @@ pub static FAULT: Table = Table {
     header: "[[fault]]",
     doc: "Something that breaks, and is put right again. Exactly one of `scale`, `delete_pods` and `restart` says what.",
     keys: &[
-        key("name", Kind::Name, Need::Required, "Name, unique among the faults."),
+        key("name", Kind::Name, Need::Required, "Name, unique among the faults and loads."),
         key(
             "start",
             Kind::Duration(0, DAY),
@@ -240,6 +262,9 @@ pub static EXPECT: Table = Table {
         key("http", Kind::Tables(&EXPECT_HTTP), NONE, "A step of a probe is answered as said."),
         key("promql", Kind::Tables(&EXPECT_PROMQL), NONE, "A query's result satisfies a comparison."),
         key("workload", Kind::Tables(&EXPECT_WORKLOAD), NONE, "A workload is ready again in time."),
+        key("load", Kind::Tables(&EXPECT_LOAD), NONE, "The statistics of a load satisfy comparisons."),
+        key("autoscaler", Kind::Tables(&EXPECT_AUTOSCALER), NONE, "An autoscaler follows the load."),
+        key("slo", Kind::Tables(&EXPECT_SLO), NONE, "An error budget is not spent too fast."),
     ],
 };
 

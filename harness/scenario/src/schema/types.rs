@@ -48,8 +48,14 @@ pub enum Kind {
     Name,
     /// A Kubernetes namespace.
     Namespace,
+    /// `true` or `false`.
+    Boolean,
     /// An integer in these limits, both included.
     Integer(i64, i64),
+    /// A number in these limits, both included.
+    Number(f64, f64),
+    /// A ratio from 0 to 1, or a percentage.
+    Share,
     /// A length of time in these limits (milliseconds), both included.
     Duration(i64, i64),
     /// `http(s)://…` or `service://NAMESPACE/NAME:PORT/path`.
@@ -64,6 +70,10 @@ pub enum Kind {
     Query,
     /// A comparison with a number.
     Comparison,
+    /// A comparison with a ratio or a percentage.
+    RatioComparison,
+    /// A comparison with a latency.
+    LatencyComparison,
     /// `during` or `after`.
     Window,
     /// An alert name.
@@ -76,6 +86,26 @@ pub enum Kind {
     Workload,
     /// A Kubernetes label selector.
     Selector,
+    /// Name of a Kubernetes object.
+    ObjectName,
+    /// A file, relative to the scenario file.
+    Path,
+    /// Fields of a form.
+    Form,
+    /// Values to take from an answer.
+    Extract,
+    /// `sequence` or `weighted`.
+    Order,
+    /// A length of time, or the limits of a random one, each in these limits (milliseconds).
+    Think(i64, i64),
+    /// A part of the run.
+    Phase,
+    /// `sloth_id` of an SLO.
+    SloId,
+    /// A list of these.
+    SloIds,
+    /// A window of an SLO, as Prometheus writes durations.
+    SloWindow,
     /// One table.
     Table(&'static Table),
     /// A list of tables.
@@ -90,6 +120,24 @@ impl fmt::Display for Kind {
             Self::Text => "text",
             Self::Name => "name",
             Self::Namespace => "namespace",
+            Self::Boolean => "`true` or `false`",
+            Self::Number(0.0, max) => return write!(out, "number, at most {max}"),
+            Self::Number(min, max) => return write!(out, "number, {min} to {max}"),
+            Self::Share => "ratio",
+            Self::RatioComparison => "comparison with a ratio",
+            Self::LatencyComparison => "comparison with a latency",
+            Self::ObjectName => "name of an object",
+            Self::Path => "file",
+            Self::Form => "table of texts",
+            Self::Extract => "table of places",
+            Self::Order => "`\"sequence\"` or `\"weighted\"`",
+            Self::Think(min, max) => {
+                return write!(out, "duration, {} to {}, or `{{ min, max }}`", length(min), length(max));
+            }
+            Self::Phase => "`\"warm_up\"`, `\"before\"`, `\"during\"` or `\"after\"`",
+            Self::SloId => "SLO",
+            Self::SloIds => "list of SLOs",
+            Self::SloWindow => "window, such as `\"1h\"`",
             Self::Integer(min, max) => return write!(out, "integer, {min} to {max}"),
             Self::Duration(0, max) => return write!(out, "duration, at most {}", length(max)),
             Self::Duration(min, max) => return write!(out, "duration, {} to {}", length(min), length(max)),

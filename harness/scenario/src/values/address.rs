@@ -1,9 +1,8 @@
 //! Addresses.
 
-use harness_event::HttpStep;
 use toml::de::DeValue;
 
-use super::{basic, kubernetes::is_dns_label};
+use super::{basic, kubernetes::is_dns_label, request::Scope};
 use crate::{
     problems::{Issue, Span},
     suggest::{self, quoted},
@@ -87,9 +86,8 @@ fn port(text: &str) -> Result<(), Issue> {
 /// Places where no step is being made have nothing to put into a placeholder.
 pub(crate) fn without_placeholders(url: String) -> Result<String, Issue> {
     if url.contains("${") {
-        let known = HttpStep::PLACEHOLDERS.map(|name| format!("${{{name}}}")).join(", ");
-        return Err(Issue::new("placeholders are replaced in the steps of probes only")
-            .hint(format!("there: {known}")));
+        return Err(Issue::new("placeholders are replaced in the steps of probes and loads only")
+            .hint(format!("of probes: {}; of loads: {}", Scope::Probe.list(), Scope::Load.list())));
     }
     Ok(url)
 }

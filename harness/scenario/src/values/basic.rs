@@ -68,6 +68,33 @@ pub(crate) fn integer(value: &DeValue<'_>, min: i64, max: i64) -> Result<i64, Is
     }
 }
 
+/// `true` or `false`.
+pub(crate) fn boolean(value: &DeValue<'_>, _: &Span) -> Result<bool, Issue> {
+    let quoted_word = value.as_str().is_some_and(|text| text == "true" || text == "false");
+    let hint = quoted_word.then(|| "true and false stand without quotes".to_owned());
+    value.as_bool().ok_or_else(|| expected("true or false", value).maybe_hint(hint))
+}
+
+/// A number in its limits, both included.
+pub(crate) fn number(value: &DeValue<'_>, min: f64, max: f64) -> Result<f64, Issue> {
+    let found = match value {
+        DeValue::Integer(number) => {
+            // Beyond 2^53 a number is rounded; the limits are far below.
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number as f64)
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        other => {
+            let quoted_number = other.as_str().is_some_and(|text| text.parse::<f64>().is_ok());
+            let hint = quoted_number.then(|| "numbers stand without quotes".to_owned());
+            return Err(expected("a number", other).maybe_hint(hint));
+        }
+    };
+    match found.filter(|number| (min..=max).contains(number)) {
+        Some(number) => Ok(number),
+        None => Err(Issue::new(format!("must be between {min} and {max}"))),
+    }
+}
+
 /// A length of time in its limits (milliseconds), both included.
 pub(crate) fn duration(value: &DeValue<'_>, min: i64, max: i64) -> Result<Millis, Issue> {
     const HINT: &str = "a number and a unit (ms, s, m, h), also several: \"1m30s\"";
@@ -97,7 +124,12 @@ pub(crate) fn duration(value: &DeValue<'_>, min: i64, max: i64) -> Result<Millis
 /// `1h2m3s400ms`, units from large to small and each once; a decimal fraction is exact to the millisecond: `1.5s`.
 fn parse_duration(text: &str) -> Option<i64> {
     const UNITS: [(&str, i64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-    let (mut rest, mut units, mut total) = (text, &UNITS[..], 0_i64);
+    parse_units(text, &UNITS)
+}
+
+/// Numbers with these units, each with its milliseconds, from large to small and each once.
+pub(super) fn parse_units(text: &str, units: &[(&str, i64)]) -> Option<i64> {
+    let (mut rest, mut units, mut total) = (text, units, 0_i64);
     if rest.is_empty() {
         return None;
     }

@@ -59,6 +59,20 @@ pub(crate) fn workload(value: &DeValue<'_>, span: &Span) -> Result<WorkloadRef, 
     Ok(WorkloadRef { kind: "Deployment".to_owned(), name: name.to_owned() })
 }
 
+/// The name of an object, without its kind.
+pub(crate) fn object_name(value: &DeValue<'_>, span: &Span) -> Result<String, Issue> {
+    let name = basic::text(value, span)?;
+    if is_dns_subdomain(&name) {
+        return Ok(name);
+    }
+    let bare = name.rsplit_once('/').map(|(_, bare)| bare).filter(|bare| is_dns_subdomain(bare));
+    let hint = bare.map_or_else(
+        || "lower-case letters, digits, `-` and `.`, at most 253 characters".to_owned(),
+        |bare| format!("write the name alone: {bare:?}"),
+    );
+    Err(Issue::new(format!("{} is not the name of an object", quoted(&name))).hint(hint))
+}
+
 /// A label selector, as `kubectl -l` takes it.
 pub(crate) fn selector(value: &DeValue<'_>, span: &Span) -> Result<String, Issue> {
     let text = basic::text(value, span)?;

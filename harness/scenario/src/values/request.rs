@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use harness_event::HttpStep;
+use harness_event::{HttpStep, LoadSpec};
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::basic;
+use super::{basic, load::extraction_name};
 use crate::{
     problems::{Issue, Span},
     suggest::{self, quoted},
@@ -34,32 +34,78 @@ pub(crate) fn body_part(value: &DeValue<'_>, span: &Span) -> Result<String, Issu
     Ok(text)
 }
 
-/// A text with known placeholders only.
-pub(crate) fn placeholder_text(text: String) -> Result<String, Issue> {
+/// Where placeholders are replaced: which ones are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// A step of a probe.
+    Probe,
+    /// A step of a load.
+    Load,
+}
+
+/// What stands before the name of an extracted value.
+const VALUE: &str = "value.";
+
+impl Scope {
+    fn known(self) -> &'static [&'static str] {
+        match self {
+            Self::Probe => &HttpStep::PLACEHOLDERS,
+            Self::Load => &LoadSpec::PLACEHOLDERS,
+        }
+    }
+
+    /// All that may stand here, for hints.
+    pub(super) fn list(self) -> String {
+        let mut known: Vec<_> = self.known().iter().map(|name| format!("${{{name}}}")).collect();
+        if self == Self::Load {
+            known.push("${value.NAME} (an extracted value)".to_owned());
+        }
+        known.join(", ")
+    }
+}
+
+/// A text with known placeholders only. Whether an extracted value is there is checked later: [`extracted_values`].
+pub(crate) fn placeholder_text(text: String, scope: Scope) -> Result<String, Issue> {
     let mut rest = text.as_str();
     while let Some(at) = rest.find("${") {
         let inner = &rest[at + 2..];
-        let known = HttpStep::PLACEHOLDERS.map(|name| format!("${{{name}}}"));
         let Some(end) = inner.find('}') else {
-            let hint = format!("the placeholders are {}", known.join(", "));
+            let hint = format!("the placeholders are {}", scope.list());
             return Err(Issue::new("a placeholder `${` has no `}`").hint(hint));
         };
-        let name = &inner[..end];
-        if !HttpStep::PLACEHOLDERS.contains(&name) {
-            let issue = Issue::new(format!("unknown placeholder {}", quoted(&format!("${{{name}}}"))));
-            let near = suggest::nearest(name, HttpStep::PLACEHOLDERS);
-            return Err(issue.hint(match near {
-                Some(near) => format!("did you mean ${{{near}}}?"),
-                None => format!("the placeholders are {}", known.join(", ")),
-            }));
-        }
+        check_placeholder(&inner[..end], scope)?;
         rest = &inner[end + 1..];
     }
     Ok(text)
 }
 
+fn check_placeholder(name: &str, scope: Scope) -> Result<(), Issue> {
+    if scope.known().contains(&name) {
+        return Ok(());
+    }
+    if let Some(value) = name.strip_prefix(VALUE).filter(|_| scope == Scope::Load) {
+        return extraction_name(value);
+    }
+    let issue = Issue::new(format!("unknown placeholder {}", quoted(&format!("${{{name}}}"))));
+    let near = suggest::nearest(name, scope.known().iter().copied());
+    let (prefix, rest) = name.split_at(name.find('.').map_or(name.len(), |dot| dot + 1));
+    Err(issue.hint(match near {
+        Some(near) => format!("did you mean ${{{near}}}?"),
+        None if scope == Scope::Load && !rest.is_empty() && suggest::nearest(prefix, [VALUE]).is_some() => {
+            format!("did you mean ${{{VALUE}{rest}}}?")
+        }
+        None => format!("the placeholders are {}", scope.list()),
+    }))
+}
+
+/// Names of the extracted values that a text asks for.
+pub(crate) fn extracted_values(text: &str) -> impl Iterator<Item = &str> {
+    let placeholders = text.split("${").skip(1).filter_map(|part| part.split_once('}'));
+    placeholders.filter_map(|(name, _)| name.strip_prefix(VALUE))
+}
+
 /// Request headers.
-pub(crate) fn headers(value: &DeValue<'_>, _: &Span) -> Result<BTreeMap<String, String>, Issue> {
+pub(crate) fn headers(value: &DeValue<'_>, scope: Scope) -> Result<BTreeMap<String, String>, Issue> {
     let Some(table) = value.as_table() else {
         return Err(Issue::new(format!("expected a table of headers, this is {}", type_name(value)))
             .hint("write { Accept = \"application/json\" }"));
@@ -75,7 +121,7 @@ pub(crate) fn headers(value: &DeValue<'_>, _: &Span) -> Result<BTreeMap<String, 
         if let Err(issue) = header_name(name) {
             wrong.push(issue.at(&name_span));
         }
-        match header_value(value.get_ref()) {
+        match header_value(value.get_ref(), scope) {
             Ok(text) => {
                 headers.insert(name.to_owned(), text);
             }
@@ -86,9 +132,14 @@ pub(crate) fn headers(value: &DeValue<'_>, _: &Span) -> Result<BTreeMap<String, 
     Ok(headers)
 }
 
+/// RFC 9110 token: names of headers, of cookies, and the parts of media types.
+pub(super) fn is_token(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    (1..=200).contains(&text.len()) && text.chars().all(inner)
+}
+
 fn header_name(name: &str) -> Result<(), Issue> {
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    if name.is_empty() || !name.chars().all(token) {
+    if !is_token(name) {
         return Err(Issue::new(format!("{} is not the name of a header", quoted(name))));
     }
     if OWN_HEADERS.contains(&name.to_lowercase().as_str()) {
@@ -99,21 +150,21 @@ fn header_name(name: &str) -> Result<(), Issue> {
     Ok(())
 }
 
-fn header_value(value: &DeValue<'_>) -> Result<String, Issue> {
+fn header_value(value: &DeValue<'_>, scope: Scope) -> Result<String, Issue> {
     let Some(text) = value.as_str() else {
         return Err(Issue::new(format!("a header must be a text, this is {}", type_name(value))));
     };
     if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
         return Err(Issue::new("a header must be printable ASCII"));
     }
-    placeholder_text(text.to_owned())
+    placeholder_text(text.to_owned(), scope)
 }
 
 /// A JSON body.
-pub(crate) fn json(value: &DeValue<'_>, span: &Span) -> Result<Json, Issue> {
+pub(crate) fn json(value: &DeValue<'_>, span: &Span, scope: Scope) -> Result<Json, Issue> {
     Ok(match value {
         DeValue::String(text) => {
-            Json::String(placeholder_text(text.to_string()).map_err(|issue| issue.at(span))?)
+            Json::String(placeholder_text(text.to_string(), scope).map_err(|issue| issue.at(span))?)
         }
         DeValue::Boolean(value) => Json::Bool(*value),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -132,7 +183,7 @@ pub(crate) fn json(value: &DeValue<'_>, span: &Span) -> Result<Json, Issue> {
         DeValue::Array(items) => {
             let (mut list, mut wrong) = (Vec::new(), Vec::new());
             for item in items.iter() {
-                match json(item.get_ref(), &item.span()) {
+                match json(item.get_ref(), &item.span(), scope) {
                     Ok(item) => list.push(item),
                     Err(issue) => wrong.push(issue),
                 }
@@ -143,7 +194,7 @@ pub(crate) fn json(value: &DeValue<'_>, span: &Span) -> Result<Json, Issue> {
         DeValue::Table(table) => {
             let (mut object, mut wrong) = (serde_json::Map::new(), Vec::new());
             for (key, value) in table.iter() {
-                match json(value.get_ref(), &value.span()) {
+                match json(value.get_ref(), &value.span(), scope) {
                     Ok(value) => drop(object.insert(key.get_ref().to_string(), value)),
                     Err(issue) => wrong.push(issue),
                 }
@@ -161,10 +212,10 @@ mod tests {
     #[test]
     fn placeholders_are_known_or_refused() {
         for good in ["", "a", "${run.id}", "u-${probe.round}-${random}", "$5", "{x}", "$ {x}"] {
-            assert!(placeholder_text(good.to_owned()).is_ok(), "{good}");
+            assert!(placeholder_text(good.to_owned(), Scope::Probe).is_ok(), "{good}");
         }
         for bad in ["${", "${}", "${run_id}", "${run.id}${x}", "${ run.id }"] {
-            assert!(placeholder_text(bad.to_owned()).is_err(), "{bad}");
+            assert!(placeholder_text(bad.to_owned(), Scope::Probe).is_err(), "{bad}");
         }
     }
 }
