@@ -27,7 +27,7 @@ use crate::{
         credentials::{Credentials, CredentialsError},
         expire, listen,
     },
-    controllers,
+    controllers::{self, hpa::AutoscalerOptions},
     kubelet::{self, Catalog, KubeletConfig},
     net::{Addresses, NetError},
     proxy, sd,
@@ -52,6 +52,8 @@ pub struct ClusterConfig {
     pub shim: Vec<OsString>,
     /// Which program stands for which image.
     pub catalog: Catalog,
+    /// Periods and tolerance of the HorizontalPodAutoscaler.
+    pub autoscaler: AutoscalerOptions,
     /// Time between two samples of what containers and the node use; metrics-server's flag of the same name.
     pub metric_resolution: Duration,
 }
@@ -65,6 +67,7 @@ impl ClusterConfig {
             node_name: "sre-harness".to_owned(),
             shim,
             catalog: Catalog::builtin(),
+            autoscaler: AutoscalerOptions::default(),
             metric_resolution: METRIC_RESOLUTION,
         }
     }
@@ -184,8 +187,11 @@ impl Cluster {
                 tracing::error!(error = &error as &dyn std::error::Error, "the kubelet stopped");
             }
         });
-        self.controller_tasks
-            .spawn(controllers::run(self.server.client("kube-controller-manager"), self.controllers.clone()));
+        self.controller_tasks.spawn(controllers::run(
+            self.server.client("kube-controller-manager"),
+            config.autoscaler,
+            self.controllers.clone(),
+        ));
         // The Services stay reachable while the pods stop, as the node's kube-proxy keeps them on a real cluster.
         self.node_tasks.spawn(proxy::run(
             self.server.client("kube-proxy"),

@@ -262,7 +262,8 @@ async fn aggregated_discovery_describes_resources_as_a_real_server_does() {
             let name = &group["metadata"]["name"];
             let recorded =
                 recorded.as_array().unwrap().iter().find(|other| other["metadata"]["name"] == *name).unwrap();
-            for resource in group["versions"][0]["resources"].as_array().unwrap() {
+            let versions = group["versions"].as_array().unwrap().iter();
+            for resource in versions.flat_map(|version| version["resources"].as_array().unwrap()) {
                 let theirs = recorded["resources"].as_array().unwrap();
                 let mut theirs =
                     theirs.iter().find(|other| other["resource"] == resource["resource"]).unwrap().clone();
@@ -294,6 +295,8 @@ async fn tables_have_the_columns_of_a_real_server() {
         let root = match plural.as_str() {
             "deployments" | "replicasets" => "/apis/apps/v1",
             "endpointslices" => "/apis/discovery.k8s.io/v1",
+            "horizontalpodautoscalers" => "/apis/autoscaling/v2",
+            "poddisruptionbudgets" => "/apis/policy/v1",
             _ => "/api/v1",
         };
         let accept = json!({"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"});

@@ -42,7 +42,7 @@ pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
             let groups: Vec<Value> = GROUPS
                 .iter()
                 .filter(|(group, _)| !group.is_empty())
-                .map(|(group, version)| api_group(group, version))
+                .map(|(group, versions)| api_group(group, versions))
                 .chain([metrics::group()])
                 .collect();
             discovery(
@@ -52,9 +52,8 @@ pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
             )
         }
         Route::Group(group) => {
-            let version =
-                GROUPS.iter().find(|(known, _)| known == group).map_or("v1", |(_, version)| version);
-            let mut value = api_group(group, version);
+            let versions = GROUPS.iter().find(|(known, _)| known == group).map_or(&[][..], |(_, all)| *all);
+            let mut value = api_group(group, versions);
             value["kind"] = "APIGroup".into();
             value["apiVersion"] = "v1".into();
             plain_json(headers, &value)
@@ -76,9 +75,9 @@ fn other_path(request: &Request) -> Result<Option<Response>, ApiError> {
         }
         "/" => {
             let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-            for (group, version) in GROUPS.iter().filter(|(group, _)| !group.is_empty()) {
+            for (group, versions) in GROUPS.iter().filter(|(group, _)| !group.is_empty()) {
                 paths.push(format!("/apis/{group}"));
-                paths.push(format!("/apis/{group}/{version}"));
+                paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
             }
             paths.extend(["/apis/metrics.k8s.io", "/apis/metrics.k8s.io/v1beta1"].map(str::to_owned));
             paths.extend(["/healthz", "/livez", "/readyz", "/version"].map(str::to_owned));
@@ -173,9 +172,10 @@ fn with_etag(headers: &HeaderMap, body: String) -> Response {
     response
 }
 
-fn api_group(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+fn api_group(group: &str, versions: &[&str]) -> Value {
+    let version = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<Value> = versions.iter().map(version).collect();
+    json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 
 /// (group, version, kind) of what a subresource takes and gives, where it is not the resource's own kind.
@@ -183,6 +183,7 @@ fn subresource_kind(resource: &Resource, subresource: Subresource) -> (&'static 
     match subresource {
         Subresource::Scale => ("autoscaling", "v1", "Scale".to_owned()),
         Subresource::Binding => ("", "", "Binding".to_owned()),
+        Subresource::Eviction => ("policy", "v1", "Eviction".to_owned()),
         Subresource::Proxy => ("", "", format!("{}ProxyOptions", resource.kind)),
         Subresource::Status | Subresource::Log | Subresource::Finalize => ("", "", resource.kind.to_owned()),
     }
@@ -231,13 +232,14 @@ fn aggregated(core: bool) -> Value {
     let items: Vec<Value> = GROUPS
         .iter()
         .filter(|(group, _)| group.is_empty() == core)
-        .map(|(group, version)| {
-            let resources: Vec<Value> = in_group(group, version).map(aggregated_resource).collect();
+        .map(|(group, versions)| {
+            let version = |version: &&str| {
+                let resources: Vec<Value> = in_group(group, version).map(aggregated_resource).collect();
+                json!({"version": version, "resources": resources, "freshness": "Current"})
+            };
+            let versions: Vec<Value> = versions.iter().map(version).collect();
             let metadata = if core { json!({}) } else { json!({ "name": group }) };
-            json!({
-                "metadata": metadata,
-                "versions": [{"version": version, "resources": resources, "freshness": "Current"}],
-            })
+            json!({ "metadata": metadata, "versions": versions })
         })
         .chain((!core).then(metrics::aggregated))
         .collect();

@@ -32,17 +32,13 @@ pub fn to_core(mut event: Value) -> Value {
     event
 }
 
-/// From the stored form, with or without `kind` and `apiVersion`.
-pub fn from_core(mut event: Value, with_type: bool) -> Value {
+/// From the stored form.
+pub fn from_core(mut event: Value) -> Value {
     if let Some(fields) = event.as_object_mut() {
         for (core, other) in RENAMED {
             if let Some(value) = fields.remove(core) {
                 fields.insert(other.to_owned(), value);
             }
-        }
-        if with_type {
-            fields.insert("kind".to_owned(), "Event".into());
-            fields.insert("apiVersion".to_owned(), "events.k8s.io/v1".into());
         }
     }
     event

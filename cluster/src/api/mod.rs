@@ -12,6 +12,8 @@ pub mod resources;
 pub mod router;
 pub mod status;
 
+mod autoscaling_v1;
+mod collections;
 mod discovery;
 mod events_v1;
 pub(crate) mod expire;
@@ -24,9 +26,10 @@ mod protobuf;
 mod proxy;
 mod respond;
 mod schema;
-mod selectors;
+pub(crate) mod selectors;
 mod table;
 mod verbs;
+mod views;
 mod watch;
 
 pub use router::{ApiServer, ApiServerConfig};

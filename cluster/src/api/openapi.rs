@@ -12,7 +12,7 @@ use sha2::{Digest, Sha512};
 
 use super::{
     negotiate::{self, Format},
-    resources::{GROUPS, RESOURCES, Resource},
+    resources::{RESOURCES, Resource, group_versions},
     respond,
     status::ApiError,
 };
@@ -27,7 +27,7 @@ pub fn serve(path: &str, headers: &HeaderMap) -> Option<Result<Response, ApiErro
         return Some(Ok(index()));
     }
     let rest = rest.strip_prefix('/')?;
-    let (group, version) = GROUPS.iter().find(|(group, version)| document_path(group, version) == rest)?;
+    let (group, version) = group_versions().find(|(group, version)| document_path(group, version) == rest)?;
     let mut response = respond::value(StatusCode::OK, &document(group, version), Format::Json);
     let etag = format!("\"{}\"", hash(&document(group, version)));
     if headers.get(header::IF_NONE_MATCH).is_some_and(|wanted| wanted.as_bytes() == etag.as_bytes()) {
@@ -71,7 +71,7 @@ fn hash(value: &Value) -> String {
 
 fn index() -> Response {
     let mut paths = Map::new();
-    for (group, version) in GROUPS {
+    for (group, version) in group_versions() {
         let path = document_path(group, version);
         let url = format!("/openapi/v3/{path}?hash={}", hash(&document(group, version)));
         paths.insert(path, json!({ "serverRelativeURL": url }));

@@ -41,6 +41,8 @@ enum Kind {
     Time,
     /// Number or name.
     IntOrString,
+    /// A quantity: a message with its text.
+    Quantity,
     /// Only set by the server: skipped, as it would be overwritten.
     Ignored,
 }
@@ -203,6 +205,74 @@ const DEPLOYMENT: &Message = &[
     ),
     (3, "status", Kind::Ignored),
 ];
+const TARGET_REFERENCE: &Message =
+    &[(1, "kind", Kind::Text), (2, "name", Kind::Text), (3, "apiVersion", Kind::Text)];
+const AUTOSCALER_V1: &Message = &[
+    (1, "metadata", Kind::Message(META)),
+    (
+        2,
+        "spec",
+        Kind::Message(&[
+            (1, "scaleTargetRef", Kind::Message(TARGET_REFERENCE)),
+            (2, "minReplicas", Kind::Pointer),
+            (3, "maxReplicas", Kind::Number),
+            (4, "targetCPUUtilizationPercentage", Kind::Pointer),
+        ]),
+    ),
+    (3, "status", Kind::Ignored),
+];
+/// Of the sources of metrics, the one that `kubectl autoscale` knows.
+const AUTOSCALER_V2: &Message = &[
+    (1, "metadata", Kind::Message(META)),
+    (
+        2,
+        "spec",
+        Kind::Message(&[
+            (1, "scaleTargetRef", Kind::Message(TARGET_REFERENCE)),
+            (2, "minReplicas", Kind::Pointer),
+            (3, "maxReplicas", Kind::Number),
+            (
+                4,
+                "metrics",
+                Kind::Messages(&[
+                    (1, "type", Kind::Text),
+                    (
+                        4,
+                        "resource",
+                        Kind::Message(&[
+                            (1, "name", Kind::Text),
+                            (
+                                2,
+                                "target",
+                                Kind::Message(&[
+                                    (1, "type", Kind::Text),
+                                    (2, "value", Kind::Quantity),
+                                    (3, "averageValue", Kind::Quantity),
+                                    (4, "averageUtilization", Kind::Pointer),
+                                ]),
+                            ),
+                        ]),
+                    ),
+                ]),
+            ),
+        ]),
+    ),
+    (3, "status", Kind::Ignored),
+];
+const DISRUPTION_BUDGET: &Message = &[
+    (1, "metadata", Kind::Message(META)),
+    (
+        2,
+        "spec",
+        Kind::Message(&[
+            (1, "minAvailable", Kind::IntOrString),
+            (2, "selector", Kind::Message(SELECTOR)),
+            (3, "maxUnavailable", Kind::IntOrString),
+            (4, "unhealthyPodEvictionPolicy", Kind::Text),
+        ]),
+    ),
+    (3, "status", Kind::Ignored),
+];
 const DELETE_OPTIONS: &Message = &[
     (1, "gracePeriodSeconds", Kind::Pointer),
     (2, "preconditions", Kind::Message(&[(1, "uid", Kind::Text), (2, "resourceVersion", Kind::Text)])),
@@ -219,6 +289,9 @@ fn message(api_version: &str, kind: &str) -> Option<&'static Message> {
         ("v1", "ServiceAccount") => SERVICE_ACCOUNT,
         ("v1", "Service") => SERVICE,
         ("apps/v1", "Deployment") => DEPLOYMENT,
+        ("autoscaling/v1", "HorizontalPodAutoscaler") => AUTOSCALER_V1,
+        ("autoscaling/v2", "HorizontalPodAutoscaler") => AUTOSCALER_V2,
+        ("policy/v1", "PodDisruptionBudget") => DISRUPTION_BUDGET,
         (_, "DeleteOptions") => DELETE_OPTIONS,
         _ => return None,
     })
@@ -299,6 +372,12 @@ fn decode_message(bytes: &[u8], fields: &Message) -> Result<Map<String, Value>, 
                 None => continue,
             },
             (Kind::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
+            (Kind::Quantity, Wire::Bytes(bytes)) => {
+                match decode_message(bytes, &[(1, "string", Kind::Text)])?.remove("string") {
+                    Some(text) => text,
+                    None => continue,
+                }
+            }
             (Kind::Texts, Wire::Bytes(bytes)) => {
                 push(&mut object, name, text(bytes));
                 continue;
@@ -459,6 +538,32 @@ mod tests {
             namespace.unwrap(),
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pbx"}})
         );
+    }
+
+    #[test]
+    fn autoscalers_and_disruption_budgets_are_decoded() {
+        let target = json!({"kind": "Deployment", "name": "base", "apiVersion": "apps/v1"});
+        let first = decoded(
+            "azhzAAopCg5hdXRvc2NhbGluZy92MRIXSG9yaXpvbnRhbFBvZEF1dG9zY2FsZXISPgoRCgFoEgAaACIAKgAyADgAQgASIwobCgpEZXBsb3ltZW50EgRi\
+             YXNlGgdhcHBzL3YxEAEYAyAyGgQYACAAGgAiAA==",
+        );
+        let expected = json!({"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50});
+        assert_eq!(first.unwrap()["spec"], expected);
+
+        let second = decoded(
+            "azhzAAopCg5hdXRvc2NhbGluZy92MhIXSG9yaXpvbnRhbFBvZEF1dG9zY2FsZXISYAoRCgFoEgAaACIAKgAyADgAQgASRQobCgpEZXBsb3ltZW50EgRi\
+             YXNlGgdhcHBzL3YxEAEYAyIiCghSZXNvdXJjZSIWCgNjcHUSDwoLVXRpbGl6YXRpb24gMhoEGAAgABoAIgA=",
+        );
+        let expected = json!({"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 3, "metrics": [{
+            "type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}]});
+        assert_eq!(second.unwrap()["spec"], expected);
+
+        let budget = decoded(
+            "azhzAAogCglwb2xpY3kvdjESE1BvZERpc3J1cHRpb25CdWRnZXQSNQoRCgFwEgAaACIAKgAyADgAQgASFAoGCAAQARoAEgoKCAoDYXBwEgFkGgoIABgA\
+             IAAoADAAGgAiAA==",
+        );
+        let expected = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "d"}}});
+        assert_eq!(budget.unwrap()["spec"], expected);
     }
 
     #[test]

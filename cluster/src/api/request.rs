@@ -93,14 +93,15 @@ impl Route {
             ["apis", group, after @ ..] => (*group, after),
             _ => return Ok(Self::Other),
         };
-        let Some(&(group, version)) = resources::GROUPS.iter().find(|(known, _)| *known == group) else {
+        let Some(&(group, versions)) = resources::GROUPS.iter().find(|(known, _)| *known == group) else {
             return Err(ApiError::no_such_path());
         };
-        match after {
-            [] => return Ok(Self::Group(group)),
-            [wanted, ..] if *wanted != version => return Err(ApiError::no_such_resource()),
-            [_] => return Ok(Self::Resources(group, version)),
-            _ => {}
+        let Some(wanted) = after.first() else { return Ok(Self::Group(group)) };
+        let Some(&version) = versions.iter().find(|version| *version == wanted) else {
+            return Err(ApiError::no_such_resource());
+        };
+        if after.len() == 1 {
+            return Ok(Self::Resources(group, version));
         }
         let mut rest = &after[1..];
         let watch = rest.first() == Some(&"watch");

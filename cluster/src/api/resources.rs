@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
+    autoscaling::{v1::HorizontalPodAutoscaler as HorizontalPodAutoscalerV1, v2::HorizontalPodAutoscaler},
     coordination::v1::Lease,
     core::v1::{
         ConfigMap, Endpoints, Event, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
@@ -9,11 +10,13 @@ use k8s_openapi::api::{
     },
     discovery::v1::EndpointSlice,
     events::v1::Event as EventsV1Event,
+    policy::v1::PodDisruptionBudget,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::store::CollectionSpec;
+use super::collections::{EVENT_FIELDS, EVENTS_V1_FIELDS, POD_FIELDS};
+pub use super::collections::{collection, collection_specs};
 
 /// One resource of one API group version.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub enum Subresource {
     Binding,
     /// `finalize` of a namespace.
     Finalize,
+    /// `eviction`: deletes a pod if its disruption budget allows it.
+    Eviction,
 }
 
 impl Subresource {
@@ -78,6 +83,7 @@ impl Subresource {
             Self::Proxy => "proxy",
             Self::Binding => "binding",
             Self::Finalize => "finalize",
+            Self::Eviction => "eviction",
         }
     }
 
@@ -87,7 +93,7 @@ impl Subresource {
             Self::Status | Self::Scale => &["get", "patch", "update"],
             Self::Log => &["get"],
             Self::Proxy => &["create", "delete", "get", "patch", "update"],
-            Self::Binding => &["create"],
+            Self::Binding | Self::Eviction => &["create"],
             Self::Finalize => &["update"],
         }
     }
@@ -136,114 +142,21 @@ pub fn by_kind(group: &str, kind: &str) -> Option<&'static Resource> {
     RESOURCES.iter().find(|r| r.group == group && r.kind == kind)
 }
 
-/// Groups in the order of discovery, each with its one version.
-pub const GROUPS: [(&str, &str); 5] = [
-    ("", "v1"),
-    ("apps", "v1"),
-    ("events.k8s.io", "v1"),
-    ("coordination.k8s.io", "v1"),
-    ("discovery.k8s.io", "v1"),
+/// Groups in the order of discovery, each with its versions, the preferred one first.
+pub const GROUPS: [(&str, &[&str]); 7] = [
+    ("", &["v1"]),
+    ("apps", &["v1"]),
+    ("events.k8s.io", &["v1"]),
+    ("autoscaling", &["v2", "v1"]),
+    ("policy", &["v1"]),
+    ("coordination.k8s.io", &["v1"]),
+    ("discovery.k8s.io", &["v1"]),
 ];
 
-/// Collections for [`crate::store::Store::new`], by [`Resource::collection`].
-pub fn collection_specs() -> Vec<CollectionSpec> {
-    (0..collection::COUNT)
-        .map(|index| {
-            let pointers = match index {
-                collection::PODS => POD_POINTERS,
-                collection::EVENTS => EVENT_POINTERS,
-                collection::SECRETS => &["/type"],
-                collection::NAMESPACES => &["/status/phase"],
-                collection::NODES => &["/spec/unschedulable"],
-                collection::REPLICA_SETS => &["/status/replicas"],
-                collection::SERVICES => &["/spec/clusterIP", "/spec/type"],
-                _ => &[],
-            };
-            CollectionSpec { field_pointers: pointers }
-        })
-        .collect()
+/// All group versions in the order of discovery.
+pub fn group_versions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    GROUPS.iter().flat_map(|(group, versions)| versions.iter().map(move |version| (*group, *version)))
 }
-
-/// Indexes of the collections.
-pub mod collection {
-    #![expect(missing_docs, reason = "one constant per resource, named after it")]
-    pub const NAMESPACES: usize = 0;
-    pub const NODES: usize = 1;
-    pub const PODS: usize = 2;
-    pub const SERVICES: usize = 3;
-    pub const ENDPOINTS: usize = 4;
-    pub const CONFIG_MAPS: usize = 5;
-    pub const SECRETS: usize = 6;
-    pub const SERVICE_ACCOUNTS: usize = 7;
-    pub const CLAIMS: usize = 8;
-    pub const VOLUMES: usize = 9;
-    pub const EVENTS: usize = 10;
-    pub const DEPLOYMENTS: usize = 11;
-    pub const REPLICA_SETS: usize = 12;
-    pub const LEASES: usize = 13;
-    pub const ENDPOINT_SLICES: usize = 14;
-    pub const COUNT: usize = 15;
-}
-
-const POD_FIELDS: &[(&str, &str)] = &[
-    ("spec.nodeName", "/spec/nodeName"),
-    ("spec.restartPolicy", "/spec/restartPolicy"),
-    ("spec.schedulerName", "/spec/schedulerName"),
-    ("spec.serviceAccountName", "/spec/serviceAccountName"),
-    ("spec.hostNetwork", "/spec/hostNetwork"),
-    ("status.phase", "/status/phase"),
-    ("status.podIP", "/status/podIP"),
-    ("status.nominatedNodeName", "/status/nominatedNodeName"),
-];
-const POD_POINTERS: &[&str] = &[
-    "/spec/nodeName",
-    "/spec/restartPolicy",
-    "/spec/schedulerName",
-    "/spec/serviceAccountName",
-    "/spec/hostNetwork",
-    "/status/phase",
-    "/status/podIP",
-    "/status/nominatedNodeName",
-];
-const EVENT_POINTERS: &[&str] = &[
-    "/involvedObject/kind",
-    "/involvedObject/namespace",
-    "/involvedObject/name",
-    "/involvedObject/uid",
-    "/involvedObject/apiVersion",
-    "/involvedObject/resourceVersion",
-    "/involvedObject/fieldPath",
-    "/reason",
-    "/reportingComponent",
-    "/source/component",
-    "/type",
-];
-const EVENT_FIELDS: &[(&str, &str)] = &[
-    ("involvedObject.kind", EVENT_POINTERS[0]),
-    ("involvedObject.namespace", EVENT_POINTERS[1]),
-    ("involvedObject.name", EVENT_POINTERS[2]),
-    ("involvedObject.uid", EVENT_POINTERS[3]),
-    ("involvedObject.apiVersion", EVENT_POINTERS[4]),
-    ("involvedObject.resourceVersion", EVENT_POINTERS[5]),
-    ("involvedObject.fieldPath", EVENT_POINTERS[6]),
-    ("reason", EVENT_POINTERS[7]),
-    ("reportingComponent", EVENT_POINTERS[8]),
-    ("source", EVENT_POINTERS[9]),
-    ("type", EVENT_POINTERS[10]),
-];
-const EVENTS_V1_FIELDS: &[(&str, &str)] = &[
-    ("regarding.kind", EVENT_POINTERS[0]),
-    ("regarding.namespace", EVENT_POINTERS[1]),
-    ("regarding.name", EVENT_POINTERS[2]),
-    ("regarding.uid", EVENT_POINTERS[3]),
-    ("regarding.apiVersion", EVENT_POINTERS[4]),
-    ("regarding.resourceVersion", EVENT_POINTERS[5]),
-    ("regarding.fieldPath", EVENT_POINTERS[6]),
-    ("reason", EVENT_POINTERS[7]),
-    ("reportingController", EVENT_POINTERS[8]),
-    ("source", EVENT_POINTERS[9]),
-    ("type", EVENT_POINTERS[10]),
-];
 
 fn typed<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, serde_json::Error> {
     serde_json::to_value(T::deserialize(value)?)
@@ -268,8 +181,21 @@ const BASE: Resource = Resource {
     storage_version_hash: "",
 };
 
+/// What both versions of the autoscaler have in common. As on a real server, its generation is not counted.
+const AUTOSCALER: Resource = Resource {
+    kind: "HorizontalPodAutoscaler",
+    plural: "horizontalpodautoscalers",
+    singular: "horizontalpodautoscaler",
+    short_names: &["hpa"],
+    categories: &["all"],
+    subresources: &[Subresource::Status],
+    collection: collection::AUTOSCALERS,
+    storage_version_hash: "qwQve8ut294=",
+    ..BASE
+};
+
 /// The table. In each group in alphabetical order, as discovery lists them.
-pub static RESOURCES: [Resource; 16] = [
+pub static RESOURCES: [Resource; 19] = [
     Resource {
         kind: "ConfigMap",
         plural: "configmaps",
@@ -357,7 +283,13 @@ pub static RESOURCES: [Resource; 16] = [
         singular: "pod",
         short_names: &["po"],
         categories: &["all"],
-        subresources: &[Subresource::Binding, Subresource::Log, Subresource::Proxy, Subresource::Status],
+        subresources: &[
+            Subresource::Binding,
+            Subresource::Eviction,
+            Subresource::Log,
+            Subresource::Proxy,
+            Subresource::Status,
+        ],
         collection: collection::PODS,
         fields: POD_FIELDS,
         generation: true,
@@ -437,6 +369,21 @@ pub static RESOURCES: [Resource; 16] = [
         fields: EVENTS_V1_FIELDS,
         decode: typed::<EventsV1Event>,
         storage_version_hash: "r2yiGXH7wu8=",
+        ..BASE
+    },
+    Resource { group: "autoscaling", version: "v2", decode: typed::<HorizontalPodAutoscaler>, ..AUTOSCALER },
+    Resource { group: "autoscaling", decode: typed::<HorizontalPodAutoscalerV1>, ..AUTOSCALER },
+    Resource {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short_names: &["pdb"],
+        subresources: &[Subresource::Status],
+        collection: collection::DISRUPTION_BUDGETS,
+        generation: true,
+        decode: typed::<PodDisruptionBudget>,
+        storage_version_hash: "EVWiDmWqyJw=",
         ..BASE
     },
     Resource {

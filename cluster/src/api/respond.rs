@@ -9,18 +9,17 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{
-    events_v1,
     negotiate::{Accepted, Format, Shape},
     resources::Resource,
     status::ApiError,
-    table,
+    table, views,
 };
 use crate::store::Stored;
 
 /// The object as JSON with `kind` and `apiVersion`, in the given version of its API.
 pub fn object_json(resource: &Resource, object: &Stored) -> Bytes {
-    if events_v1::applies(resource) {
-        return Bytes::from(events_v1::from_core(object.value(), true).to_string());
+    if views::applies(resource) {
+        return Bytes::from(views::from_stored(resource, object.value(), true).to_string());
     }
     with_type(&resource.api_version(), resource.kind, &object.json)
 }
@@ -36,14 +35,9 @@ fn with_type(api_version: &str, kind: &str, json: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Puts `kind` and `apiVersion` on a stored form.
-pub fn typed(resource: &Resource, mut value: Value) -> Value {
-    if events_v1::applies(resource) {
-        return events_v1::from_core(value, true);
-    }
-    value["kind"] = resource.kind.into();
-    value["apiVersion"] = resource.api_version().into();
-    value
+/// Puts `kind` and `apiVersion` on a stored form, and brings it into the version of its API.
+pub fn typed(resource: &Resource, value: Value) -> Value {
+    views::from_stored(resource, value, true)
 }
 
 /// Only the metadata of an object.

@@ -21,7 +21,7 @@ use super::{
 use crate::{metrics::Usage, net::Addresses, store::Store};
 
 /// Subresources of pods on real clusters that have nothing behind them here; they are refused by name.
-const NOT_SERVED: [&str; 6] = ["attach", "ephemeralcontainers", "eviction", "exec", "portforward", "resize"];
+const NOT_SERVED: [&str; 5] = ["attach", "ephemeralcontainers", "exec", "portforward", "resize"];
 
 /// What an API server needs.
 #[derive(Debug)]
@@ -157,6 +157,7 @@ async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiErr
         (Subresource::Proxy, _) => proxy::proxy(server, &call, body).await,
         (Subresource::Scale, _) => verbs::scale::scale(server, &call, body).await,
         (Subresource::Binding, Method::POST) => verbs::binding::bind(server, &call, body).await,
+        (Subresource::Eviction, Method::POST) => verbs::eviction::evict(server, &call, body).await,
         _ => Err(ApiError::method_not_allowed()),
     }
 }

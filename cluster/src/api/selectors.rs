@@ -1,5 +1,7 @@
 //! Label and field selectors.
 
+use std::collections::BTreeMap;
+
 use super::{resources::Resource, status::ApiError};
 use crate::store::Stored;
 
@@ -8,6 +10,22 @@ use crate::store::Stored;
 pub struct Selection {
     labels: Vec<Requirement>,
     fields: Vec<FieldTerm>,
+}
+
+/// A label selector in its text form, as the scale subresource gives it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LabelTerms(Vec<Requirement>);
+
+impl LabelTerms {
+    /// Reads the text; an empty one matches everything.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse_labels(text).map(Self)
+    }
+
+    /// True if the labels match.
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|requirement| requirement.matches(labels.get(&requirement.key)))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -283,6 +283,16 @@ impl ApiError {
         .details(details)
     }
 
+    /// 429 of an eviction, with what the disruption budget says.
+    pub fn disruption_budget(cause: &str, retry_after_seconds: Option<u64>) -> Self {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut details = json!({"causes": [{"reason": "DisruptionBudget", "message": cause}]});
+        if let Some(seconds) = retry_after_seconds {
+            details["retryAfterSeconds"] = seconds.into();
+        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message).details(details)
+    }
+
     /// 500.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "", message)
@@ -359,8 +369,9 @@ impl IntoResponse for ApiError {
         let headers =
             [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache, private")];
         let mut response = (self.code, headers, self.status().to_string()).into_response();
-        if self.code == StatusCode::GATEWAY_TIMEOUT {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let retry = self.details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64());
+        if let Some(seconds) = retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -6,12 +6,14 @@ use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
         apps::v1::{Deployment, ReplicaSet},
+        autoscaling::v2::HorizontalPodAutoscaler,
         coordination::v1::Lease,
         core::v1::{
             ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret,
             Service, ServiceAccount,
         },
         discovery::v1::EndpointSlice,
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -21,12 +23,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    deployment,
+    deployment, disruption,
     endpoints::{self, SliceDebts},
     error::{During, ReconcileError, if_found},
     events::Recorder,
     expectations::Expectations,
     garbage::{self, Graph, Kind, Uid},
+    hpa::{self, AutoscalerOptions, Autoscalers},
     informer::{Change, Informer, ObjectKey},
     namespace,
     queue::{Queue, Requeue},
@@ -49,16 +52,22 @@ pub struct Context {
     pub(super) endpoint_slices: Informer<EndpointSlice>,
     pub(super) namespaces: Informer<Namespace>,
     pub(super) service_accounts: Informer<PartialObjectMeta<ServiceAccount>>,
+    pub(super) autoscalers: Informer<HorizontalPodAutoscaler>,
+    pub(super) disruption_budgets: Informer<PodDisruptionBudget>,
+    pub(super) autoscaling: Autoscalers,
     pub(super) expectations: Expectations,
     pub(super) slice_debts: SliceDebts,
     pub(super) deployment_events: Recorder,
     pub(super) replica_set_events: Recorder,
+    pub(super) autoscaler_events: Recorder,
+    pub(super) disruption_events: Recorder,
 }
 
 impl Context {
-    fn new(client: Client, shutdown: &CancellationToken) -> Self {
+    fn new(client: Client, autoscaling: AutoscalerOptions, shutdown: &CancellationToken) -> Self {
         let events = Recorder::start(client.clone(), "deployment-controller", shutdown.clone());
         Self {
+            autoscaling: Autoscalers::new(client.clone(), autoscaling),
             client,
             deployments: Informer::default(),
             replica_sets: Informer::default(),
@@ -68,9 +77,13 @@ impl Context {
             endpoint_slices: Informer::default(),
             namespaces: Informer::default(),
             service_accounts: Informer::default(),
+            autoscalers: Informer::default(),
+            disruption_budgets: Informer::default(),
             expectations: Expectations::default(),
             slice_debts: SliceDebts::default(),
             replica_set_events: events.named("replicaset-controller"),
+            autoscaler_events: events.named("horizontal-pod-autoscaler"),
+            disruption_events: events.named("controllermanager"),
             deployment_events: events,
         }
     }
@@ -180,14 +193,17 @@ impl Starter {
 }
 
 /// Runs all controllers until the shutdown.
-pub async fn run(client: Client, shutdown: CancellationToken) {
-    let context = Arc::new(Context::new(client.clone(), &shutdown));
+pub async fn run(client: Client, autoscaling: AutoscalerOptions, shutdown: CancellationToken) {
+    let context = Arc::new(Context::new(client.clone(), autoscaling, &shutdown));
     let (deployments, replica_sets) = (Queue::default(), Queue::default());
     let (services, namespaces) = (Queue::default(), Queue::default());
+    let (autoscalers, budgets) = (Queue::default(), Queue::default());
     deployment::connect(&context, &deployments);
     replicaset::connect(&context, &replica_sets);
     endpoints::connect(&context, &services);
     namespace::connect(&context, &namespaces);
+    hpa::connect(&context, &autoscalers);
+    disruption::connect(&context, &budgets);
 
     let mut starter = Starter {
         context: Arc::clone(&context),
@@ -204,6 +220,8 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     starter.watch(&context.endpoints);
     starter.watch(&context.endpoint_slices);
     starter.watch(&context.namespaces);
+    starter.watch(&context.autoscalers);
+    starter.watch(&context.disruption_budgets);
     starter.watch_metadata(&context.service_accounts);
     starter.watch_metadata::<ConfigMap>(&Informer::default());
     starter.watch_metadata::<Secret>(&Informer::default());
@@ -222,6 +240,8 @@ pub async fn run(client: Client, shutdown: CancellationToken) {
     starter.work("replicaset", replica_sets, replicaset::reconcile);
     starter.work("endpoints", services, endpoints::reconcile);
     starter.work("namespace", namespaces, namespace::reconcile);
+    starter.work("horizontalpodautoscaler", autoscalers, hpa::reconcile);
+    starter.work("disruption", budgets, disruption::reconcile);
     let (graph, queue) = (Arc::clone(&starter.graph), starter.garbage.clone());
     let collect = move |uid| garbage::collect(client.clone(), Arc::clone(&graph), queue.clone(), uid);
     starter.tasks.spawn(starter.garbage.run("garbage collector", COLLECTORS, shutdown, collect));

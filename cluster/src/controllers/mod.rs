@@ -5,12 +5,14 @@
 
 mod context;
 pub mod deployment;
+pub mod disruption;
 mod endpoints;
 pub mod error;
 pub mod events;
 mod expectations;
 mod garbage;
 pub mod hash;
+pub mod hpa;
 pub mod informer;
 mod namespace;
 pub mod owner;

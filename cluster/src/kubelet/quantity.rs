@@ -1,9 +1,9 @@
-//! Kubernetes quantities (`250m`, `64Mi`, `1e3`), as far as the kubelet needs numbers from them.
+//! Kubernetes quantities (`250m`, `64Mi`, `1e3`), as far as numbers are needed from them.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// The value in thousandths; `None` if it is no quantity.
-pub fn milli(quantity: &Quantity) -> Option<i128> {
+/// The value as a floating-point number; `None` if it is no quantity.
+pub fn approximate(quantity: &Quantity) -> Option<f64> {
     let text = quantity.0.trim();
     let split =
         text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
@@ -28,7 +28,13 @@ pub fn milli(quantity: &Quantity) -> Option<i128> {
         "Ei" => 1024f64.powi(6),
         exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
     };
-    let milli = value * factor * 1000.0;
+    let value = value * factor;
+    value.is_finite().then_some(value)
+}
+
+/// The value in thousandths; `None` if it is no quantity.
+pub fn milli(quantity: &Quantity) -> Option<i128> {
+    let milli = approximate(quantity)? * 1000.0;
     // Rounded up, as quantities do with what they cannot hold; the small slack undoes binary fractions such as 0.1.
     milli.is_finite().then(|| (milli - 1e-6).ceil() as i128)
 }

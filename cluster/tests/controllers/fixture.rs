@@ -1,4 +1,5 @@
 //! API server, controllers, a pretended kubelet, and a recorder of what a watch shows.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::{
     sync::{
@@ -8,8 +9,10 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use cluster::{
     api::{ApiServer, ApiServerConfig},
+    controllers::hpa::AutoscalerOptions,
     net::Addresses,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -65,19 +68,31 @@ impl World {
         world
     }
 
+    /// Control plane with the pretended kubelet, an autoscaler with the given options, and something in front of the API server
+    /// (the metrics APIs of a test).
+    pub async fn autoscaled(options: AutoscalerOptions, front: impl FnOnce(Router) -> Router) -> Self {
+        let world = Self::build(options, front).await;
+        tokio::spawn(pretend_kubelet(world.client.clone(), world.shutdown.clone()));
+        world
+    }
+
     /// Control plane in which pods stay as they are created.
     pub async fn without_kubelet() -> Self {
+        Self::build(AutoscalerOptions::default(), |router| router).await
+    }
+
+    async fn build(options: AutoscalerOptions, front: impl FnOnce(Router) -> Router) -> Self {
         let logs = tempfile::tempdir().unwrap();
         let shutdown = CancellationToken::new();
         let seed = u64::from(std::process::id()) + 31 * SEED.fetch_add(1, Ordering::Relaxed);
         let addresses = Addresses::claim(seed).unwrap();
         let config = ApiServerConfig { addresses, logs: logs.path().to_owned(), shutdown: shutdown.clone() };
         let server = ApiServer::new(config);
-        let client = Client::new(server.router(), "default");
+        let client = Client::new(front(server.router()), "default");
         let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
         let namespace = serde_json::from_value(json!({ "metadata": { "name": NS } })).unwrap();
         namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-        tokio::spawn(cluster::controllers::run(client.clone(), shutdown.clone()));
+        tokio::spawn(cluster::controllers::run(client.clone(), options, shutdown.clone()));
         let lines = Lines::default();
         record::<Deployment>(&client, &lines, &shutdown).await;
         record::<ReplicaSet>(&client, &lines, &shutdown).await;
@@ -403,6 +418,7 @@ async fn run_pod(api: Api<Pod>, pod: Pod, ip: String) {
         "podIP": ip,
         "podIPs": [{ "ip": ip }],
         "hostIP": "127.66.0.1",
+        "startTime": now,
         "conditions": [{ "type": "Ready", "status": ready, "lastTransitionTime": now }],
     });
     // A pod that was deleted meanwhile is none of our business.

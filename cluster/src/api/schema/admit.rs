@@ -101,6 +101,13 @@ fn initial_status(resource: &Resource, object: &mut Value) {
         collection::SERVICES => object["status"] = json!({"loadBalancer": {}}),
         collection::DEPLOYMENTS => object["status"] = json!({}),
         collection::REPLICA_SETS => object["status"] = json!({"replicas": 0}),
+        collection::AUTOSCALERS => {
+            object["status"] = json!({"desiredReplicas": 0, "currentMetrics": null});
+        }
+        collection::DISRUPTION_BUDGETS => {
+            object["status"] =
+                json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0});
+        }
         _ => {}
     }
 }

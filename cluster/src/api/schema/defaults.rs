@@ -19,6 +19,7 @@ pub fn apply(resource: &Resource, object: &mut Value) {
             set(&mut object["spec"], "volumeMode", json!("Filesystem"));
             set(&mut object["spec"], "persistentVolumeReclaimPolicy", json!("Retain"));
         }
+        collection::AUTOSCALERS => autoscaler(&mut object["spec"]),
         collection::ENDPOINTS => {
             for subset in list(object, "subsets") {
                 for port in list(subset, "ports") {
@@ -211,6 +212,30 @@ fn service(service: &mut Value) {
             port["targetPort"] = Value::Null;
         }
         set(port, "targetPort", number);
+    }
+}
+
+fn autoscaler(spec: &mut Value) {
+    set(spec, "minReplicas", json!(1));
+    if spec["metrics"].as_array().is_none_or(Vec::is_empty) {
+        spec["metrics"] = json!([{"type": "Resource",
+            "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+    }
+    // Without a behavior there is none; with one, both directions get rules. How long a scale-down is stabilised stays
+    // open: the controller's option decides.
+    let Some(behavior) = spec.get_mut("behavior").filter(|behavior| !behavior.is_null()) else { return };
+    let percent = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+    for (direction, policies) in [
+        ("scaleUp", json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, percent])),
+        ("scaleDown", json!([percent])),
+    ] {
+        set(behavior, direction, json!({}));
+        let rules = &mut behavior[direction];
+        set(rules, "selectPolicy", json!("Max"));
+        set(rules, "policies", policies);
+        if direction == "scaleUp" {
+            set(rules, "stabilizationWindowSeconds", json!(0));
+        }
     }
 }
 

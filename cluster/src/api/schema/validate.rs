@@ -1,5 +1,7 @@
 //! Validation, as far as the real server's rules concern what is implemented here.
 
+mod autoscaler;
+mod disruption;
 mod meta;
 mod pod;
 mod service;
@@ -35,6 +37,8 @@ pub fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec
         collection::ENDPOINT_SLICES => endpoint_slice(object, old, &mut errors),
         collection::LEASES => lease(object, &mut errors),
         collection::EVENTS => event(object, &mut errors),
+        collection::AUTOSCALERS => autoscaler::autoscaler(&object["spec"], &mut errors),
+        collection::DISRUPTION_BUDGETS => disruption::budget(&object["spec"], &mut errors),
         _ => {}
     }
     errors

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{duration::since, pod};
+use super::{duration::since, pod, policy};
 use crate::{
     api::resources::{Resource, collection},
     store::text_at,
@@ -58,6 +58,8 @@ pub fn of(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
             vec![name, json!(object["secrets"].as_array().map_or(0, Vec::len)), age]
         }
         collection::LEASES => vec![name, json!(text_at(object, "/spec/holderIdentity")), age],
+        collection::AUTOSCALERS => policy::autoscaler(object, name, age),
+        collection::DISRUPTION_BUDGETS => policy::disruption_budget(object, name, age),
         _ => vec![name, json!(size(&object["data"]) + size(&object["binaryData"])), age],
     }
 }

@@ -4,6 +4,7 @@
 mod cells;
 mod duration;
 mod pod;
+mod policy;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -163,6 +164,8 @@ fn columns(resource: &Resource) -> &'static [Column] {
         collection::SECRETS => SECRET,
         collection::SERVICE_ACCOUNTS => SERVICE_ACCOUNT,
         collection::LEASES => LEASE,
+        collection::AUTOSCALERS => policy::AUTOSCALER,
+        collection::DISRUPTION_BUDGETS => policy::DISRUPTION_BUDGET,
         _ => CONFIG_MAP,
     }
 }

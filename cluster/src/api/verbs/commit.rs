@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::{
     api::{
-        events_v1,
         request::Call,
         resources::{Resource, Subresource},
         router::ApiServer,
         schema::{Candidate, admit},
         status::ApiError,
         verbs::options::WriteOptions,
+        views,
     },
     store::{Key, StoreError, Stored},
 };
@@ -41,7 +41,7 @@ pub fn to_stored_form(resource: &Resource, mut object: Value) -> Value {
         fields.remove("kind");
         fields.remove("apiVersion");
     }
-    if events_v1::applies(resource) { events_v1::to_core(object) } else { object }
+    views::to_stored(resource, object)
 }
 
 /// Changes an object. `change` gets the current object (with kind and version, in the version of the call) and returns the

@@ -31,12 +31,12 @@ const DEFAULT_GRACE: i64 = 30;
 
 /// Options of a deletion, from the body and the query.
 #[derive(Debug, Clone, Default)]
-struct DeleteOptions {
+pub(super) struct DeleteOptions {
     grace: Option<i64>,
     policy: Option<String>,
     uid: Option<String>,
-    version: Option<String>,
-    dry_run: bool,
+    pub(super) version: Option<String>,
+    pub(super) dry_run: bool,
 }
 
 impl DeleteOptions {
@@ -55,6 +55,11 @@ impl DeleteOptions {
                 _ => return Err(ApiError::unsupported_body()),
             }
         };
+        Self::of(call, &given)
+    }
+
+    /// Reads options that are given as JSON, and those in the query.
+    pub(super) fn of(call: &Call, given: &Value) -> Result<Self, ApiError> {
         let text = |pointer: &str| given.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let in_body: Vec<&str> = given["dryRun"]
             .as_array()
@@ -93,7 +98,7 @@ impl DeleteOptions {
 }
 
 /// What became of an object.
-enum Outcome {
+pub(super) enum Outcome {
     /// It is gone; its last state.
     Gone(Arc<Stored>),
     /// It waits for its grace period or finalizers.
@@ -143,7 +148,7 @@ pub async fn delete_collection(server: &ApiServer, call: &Call, body: Body) -> R
     Ok(respond::bytes(StatusCode::OK, json, accepted.format))
 }
 
-fn delete_one(
+pub(super) fn delete_one(
     server: &ApiServer,
     resource: &Resource,
     key: &Key,
@@ -194,7 +199,7 @@ fn delete_one(
     }
 }
 
-fn check_preconditions(
+pub(super) fn check_preconditions(
     resource: &Resource,
     current: &Stored,
     options: &DeleteOptions,

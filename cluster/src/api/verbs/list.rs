@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::{
     api::{
-        events_v1, negotiate,
+        negotiate,
         negotiate::{Accepted, Shape},
         request::Call,
         resources::Resource,
@@ -19,7 +19,7 @@ use crate::{
         router::ApiServer,
         selectors::Selection,
         status::{ApiError, FieldError},
-        table, watch,
+        table, views, watch,
     },
     store::Stored,
 };
@@ -203,9 +203,11 @@ fn respond_list(
     }
     let values = || page.objects.iter().map(|object| object.value());
     match accepted.shape {
-        Shape::Object if events_v1::applies(resource) => {
-            let items: Vec<Value> = values().map(|value| events_v1::from_core(value, false)).collect();
-            let list = json!({"kind": "EventList", "apiVersion": resource.api_version(), "metadata": metadata, "items": items});
+        Shape::Object if views::applies(resource) => {
+            let items: Vec<Value> =
+                values().map(|value| views::from_stored(resource, value, false)).collect();
+            let kind = format!("{}List", resource.kind);
+            let list = json!({"kind": kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items});
             respond::value(StatusCode::OK, &list, accepted.format)
         }
         Shape::Object => {

@@ -3,6 +3,7 @@
 pub mod binding;
 pub mod create;
 pub mod delete;
+pub mod eviction;
 pub mod get;
 pub mod list;
 pub mod patch;

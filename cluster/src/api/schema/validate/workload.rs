@@ -54,9 +54,34 @@ fn selector_and_template(object: &Value, errors: &mut Vec<FieldError>) {
     let selector = &spec["selector"];
     let labels = selector["matchLabels"].as_object();
     let expressions = selector["matchExpressions"].as_array();
-    meta::labels(&selector["matchLabels"], "spec.selector.matchLabels", errors);
-    for (index, requirement) in expressions.into_iter().flatten().enumerate() {
-        let field = format!("spec.selector.matchExpressions[{index}]");
+    self::selector(selector, "spec.selector", errors);
+    let template = &spec["template"];
+    let template_labels = &template["metadata"]["labels"];
+    if labels.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty) {
+        if selector.is_null() || selector.as_object().is_some_and(serde_json::Map::is_empty) {
+            errors.push(FieldError::required("spec.selector", ""));
+        }
+    } else if !matches(selector, template_labels) {
+        let why = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid("spec.template.metadata.labels", &or_empty(template_labels), why));
+    }
+    meta::labels(template_labels, "spec.template.labels", errors);
+    pod::spec(&template["spec"], "spec.template.spec", errors);
+    let policy = &template["spec"]["restartPolicy"];
+    if policy != "Always" && !policy.is_null() {
+        errors.push(FieldError::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
+    }
+    if !template["spec"]["activeDeadlineSeconds"].is_null() {
+        let why = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        errors.push(FieldError::forbidden("spec.template.spec.activeDeadlineSeconds", why));
+    }
+}
+
+/// A label selector.
+pub fn selector(selector: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    meta::labels(&selector["matchLabels"], &format!("{path}.matchLabels"), errors);
+    for (index, requirement) in selector["matchExpressions"].as_array().into_iter().flatten().enumerate() {
+        let field = format!("{path}.matchExpressions[{index}]");
         let key = requirement["key"].as_str().unwrap_or_default();
         if let Some(problem) = names::qualified_name_problem(key) {
             errors.push(FieldError::invalid(format!("{field}.key"), &json!(key), &problem));
@@ -80,26 +105,6 @@ fn selector_and_template(object: &Value, errors: &mut Vec<FieldError>) {
                 ));
             }
         }
-    }
-    let template = &spec["template"];
-    let template_labels = &template["metadata"]["labels"];
-    if labels.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty) {
-        if selector.is_null() || selector.as_object().is_some_and(serde_json::Map::is_empty) {
-            errors.push(FieldError::required("spec.selector", ""));
-        }
-    } else if !matches(selector, template_labels) {
-        let why = "`selector` does not match template `labels`";
-        errors.push(FieldError::invalid("spec.template.metadata.labels", &or_empty(template_labels), why));
-    }
-    meta::labels(template_labels, "spec.template.labels", errors);
-    pod::spec(&template["spec"], "spec.template.spec", errors);
-    let policy = &template["spec"]["restartPolicy"];
-    if policy != "Always" && !policy.is_null() {
-        errors.push(FieldError::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
-    }
-    if !template["spec"]["activeDeadlineSeconds"].is_null() {
-        let why = "activeDeadlineSeconds in ReplicaSet is not Supported";
-        errors.push(FieldError::forbidden("spec.template.spec.activeDeadlineSeconds", why));
     }
 }
 
