@@ -8,7 +8,7 @@ use super::{
 };
 
 /// What the root route has if the file does not say it, in production time.
-const DEFAULTS: [(&str, Length); 3] = [
+pub(super) const ROUTE_DEFAULTS: [(&str, Length); 3] = [
     ("group_wait", Length::from_millis(30_000)),
     ("group_interval", Length::from_millis(300_000)),
     ("repeat_interval", Length::from_millis(4 * 3_600_000)),
@@ -27,7 +27,7 @@ pub fn scale_alertmanager(config: &mut Value, ratio: Ratio, factor: u32, place: 
     scale_field(global, "resolve_timeout", ratio, place, report);
     default_field(global, "resolve_timeout", RESOLVE_TIMEOUT, factor);
     scale_route(&mut config["route"], ratio, place, report);
-    for (key, default) in DEFAULTS {
+    for (key, default) in ROUTE_DEFAULTS {
         default_field(&mut config["route"], key, default, factor);
     }
     if ratio.is_one() {
@@ -42,7 +42,7 @@ pub fn scale_alertmanager(config: &mut Value, ratio: Ratio, factor: u32, place: 
 }
 
 fn scale_route(route: &mut Value, ratio: Ratio, place: &str, report: &mut Report) {
-    for (key, _) in DEFAULTS {
+    for (key, _) in ROUTE_DEFAULTS {
         scale_field(route, key, ratio, place, report);
     }
     for child in list(route, "routes") {

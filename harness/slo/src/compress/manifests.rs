@@ -1,6 +1,9 @@
 //! The manifests of a monitoring system, compressed as a whole.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use serde_json::{Map, Value};
 
@@ -10,52 +13,18 @@ use super::{
     prometheus::{self, SHORTEST_INTERVAL, field, scale_field, scale_prometheus, too_often},
     rules::scale_rules,
 };
-use crate::promql;
 
 /// Annotation of an object whose durations are not production time: how many seconds of production time one second of it
 /// stands for, or [`FIXED`].
 pub const TIME_SCALE: &str = "sre-harness.io/time-scale";
 /// Value of [`TIME_SCALE`] for what cannot be faster or slower than it is.
 pub const FIXED: &str = "fixed";
-/// Annotation of pods whose configuration is compressed, with the factor. It makes a rollout of a change of the factor.
+/// Annotation of pods whose configuration is compressed, with the factor.
 pub const COMPRESSED: &str = "sre-harness.io/compressed";
+/// Annotation of the same pods with a checksum of the configuration, so that a change of it makes a rollout.
+const CHECKSUM: &str = "sre-harness.io/config";
 
 const SCRAPE_ANNOTATIONS: [&str; 2] = ["prometheus.io/scrape-interval", "prometheus.io/scrape-timeout"];
-
-/// What compressing manifests gave.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compressed {
-    /// What does not scale and what is doubtful. Without problems.
-    pub report: Report,
-    /// What Prometheus and Alertmanager must have loaded.
-    pub loaded: Loaded,
-}
-
-/// What Prometheus and Alertmanager show once they have loaded the configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Loaded {
-    /// Of Prometheus' configuration: `scrape_interval` and `evaluation_interval`.
-    pub global: Vec<(String, Length)>,
-    /// Of Prometheus' command line, without the dashes.
-    pub flags: Vec<(String, Length)>,
-    /// Every rule.
-    pub rules: Vec<LoadedRule>,
-    /// Of Alertmanager's root route: `group_wait`, `group_interval` and `repeat_interval`.
-    pub route: Vec<(String, Length)>,
-}
-
-/// A rule as it must be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LoadedRule {
-    /// Its group.
-    pub group: String,
-    /// Name of the alert or of the series.
-    pub name: String,
-    /// Its `for`.
-    pub hold: Length,
-    /// All durations of its expression, sorted, so that it does not matter how Prometheus prints an expression.
-    pub durations: Vec<Length>,
-}
 
 /// Brings all configuration of a monitoring system among the objects to the time scale `factor`: ConfigMaps with rules,
 /// `prometheus.yml` and `alertmanager.yml`, Prometheus' command line, and the annotations that say how often to scrape. Objects
@@ -64,20 +33,24 @@ pub struct LoadedRule {
 /// # Errors
 ///
 /// If a file is not understood, or something would not work any more; then the objects are half changed and of no use.
-pub fn compress(objects: &mut [Value], factor: u32) -> Result<Compressed, CompressError> {
-    let mut work = Work { factor, report: Report::default(), loaded: Loaded::default() };
+pub fn compress(objects: &mut [Value], factor: u32) -> Result<Report, CompressError> {
+    let mut work = Work { factor, report: Report::default() };
     if factor == 0 {
         work.report.problem("factor", "it must be at least 1");
     }
     let mut files = work.read(objects)?;
+    if !files.iter().any(|file| matches!(file.content, Content::Prometheus(_))) {
+        work.report.problem("manifests", "there is no configuration of Prometheus among them");
+    }
     let sampling = work.scale_prometheus(&mut files);
     work.scale_rules(&mut files, sampling);
     work.scale_alertmanager(&mut files);
     let changed = write(objects, files)?;
+    let checksum = checksum(objects, &changed);
     for object in objects.iter_mut() {
-        work.scale_object(object, &changed);
+        work.scale_object(object, &changed, &checksum);
     }
-    Ok(Compressed { report: work.report.checked()?, loaded: work.loaded })
+    work.report.checked()
 }
 
 /// A file in a ConfigMap.
@@ -89,7 +62,7 @@ struct File {
     content: Content,
 }
 
-enum Content {
+pub(super) enum Content {
     Rules(RuleFile),
     Prometheus(Value),
     Alertmanager(Value),
@@ -98,7 +71,6 @@ enum Content {
 struct Work {
     factor: u32,
     report: Report,
-    loaded: Loaded,
 }
 
 impl Work {
@@ -141,10 +113,6 @@ impl Work {
         for file in files {
             let Content::Prometheus(config) = &mut file.content else { continue };
             sampling = scale_prometheus(config, file.ratio, self.factor, &file.place, &mut self.report);
-            self.loaded.global = ["scrape_interval", "evaluation_interval"]
-                .into_iter()
-                .filter_map(|key| Some((key.to_owned(), field(&config["global"], key)?)))
-                .collect();
         }
         sampling
     }
@@ -168,33 +136,17 @@ impl Work {
                 .collect();
             scale_rules(&mut alike, ratio, sampling, &mut self.report);
         }
-        for file in files.iter() {
-            let Content::Rules(rules) = &file.content else { continue };
-            for group in &rules.groups {
-                self.loaded.rules.extend(group.rules.iter().map(|rule| LoadedRule {
-                    group: group.name.clone(),
-                    name: rule.name().to_owned(),
-                    hold: rule.hold.unwrap_or_default(),
-                    durations: sorted_durations(&rule.expr),
-                }));
-            }
-        }
-        self.loaded.rules.sort();
     }
 
     fn scale_alertmanager(&mut self, files: &mut [File]) {
         for file in files {
             let Content::Alertmanager(config) = &mut file.content else { continue };
             scale_alertmanager(config, file.ratio, self.factor, &file.place, &mut self.report);
-            self.loaded.route = ["group_wait", "group_interval", "repeat_interval"]
-                .into_iter()
-                .filter_map(|key| Some((key.to_owned(), field(&config["route"], key)?)))
-                .collect();
         }
     }
 
     /// Command lines, scrape annotations, and the mark of pods with changed configuration.
-    fn scale_object(&mut self, object: &mut Value, changed: &BTreeSet<String>) {
+    fn scale_object(&mut self, object: &mut Value, changed: &BTreeSet<String>, checksum: &str) {
         let ratio = self.ratio(object);
         let place = described(object);
         self.scale_annotations(&mut object["metadata"], ratio, &place);
@@ -202,13 +154,12 @@ impl Work {
         self.scale_annotations(&mut template["metadata"], ratio, &place);
         let mut marked = mounts(&template["spec"], changed);
         for container in
-            prometheus::list(&mut template["spec"], "containers").filter(|one| is_prometheus(one))
+            prometheus::list(&mut template["spec"], "containers").filter(|one| is_image(one, "prometheus"))
         {
             let mut args = container["args"].as_array().cloned().unwrap_or_default();
             let before = args.clone();
             let ratio = ratio.unwrap_or(Ratio::ONE);
-            self.loaded.flags =
-                prometheus::scale_flags(&mut args, ratio, self.factor, &place, &mut self.report);
+            prometheus::scale_flags(&mut args, ratio, self.factor, &place, &mut self.report);
             marked |= args != before;
             container["args"] = args.into();
         }
@@ -217,6 +168,7 @@ impl Work {
                 template["metadata"]["annotations"] = Value::Object(Map::new());
             }
             template["metadata"]["annotations"][COMPRESSED] = self.factor.to_string().into();
+            template["metadata"]["annotations"][CHECKSUM] = checksum.into();
         }
     }
 
@@ -258,7 +210,7 @@ impl Work {
 }
 
 /// What a file is, by what it holds.
-fn content(place: &str, text: &str) -> Result<Option<Content>, CompressError> {
+pub(super) fn content(place: &str, text: &str) -> Result<Option<Content>, CompressError> {
     // Something else altogether, such as a script or a page.
     let Ok(value) = serde_saphyr::from_str::<Value>(text) else { return Ok(None) };
     let rules = value["groups"].as_array();
@@ -292,6 +244,17 @@ fn write(objects: &mut [Value], files: Vec<File>) -> Result<BTreeSet<String>, Co
     Ok(changed)
 }
 
+/// Tells contents of the ConfigMaps apart.
+fn checksum(objects: &[Value], names: &BTreeSet<String>) -> String {
+    let mut hasher = DefaultHasher::new();
+    for object in objects.iter().filter(|object| object["kind"] == "ConfigMap") {
+        if object["metadata"]["name"].as_str().is_some_and(|name| names.contains(name)) {
+            object["data"].to_string().hash(&mut hasher);
+        }
+    }
+    format!("{:016x}", hasher.finish())
+}
+
 /// True if a pod mounts one of the ConfigMaps.
 fn mounts(pod: &Value, names: &BTreeSet<String>) -> bool {
     let empty = Vec::new();
@@ -303,24 +266,25 @@ fn mounts(pod: &Value, names: &BTreeSet<String>) -> bool {
     })
 }
 
-fn is_prometheus(container: &Value) -> bool {
+/// True if a container's image has this name, whatever registry and version it is of.
+pub(super) fn is_image(container: &Value, name: &str) -> bool {
     let image = container["image"].as_str().unwrap_or_default();
-    let name = image.rsplit('/').next().unwrap_or_default();
-    name.split([':', '@']).next() == Some("prometheus")
-}
-
-fn sorted_durations(expression: &str) -> Vec<Length> {
-    let mut durations = promql::durations(expression).unwrap_or_default();
-    durations.sort();
-    durations
+    let last = image.rsplit('/').next().unwrap_or_default();
+    last.split([':', '@']).next() == Some(name)
 }
 
 /// `ConfigMap monitoring/prometheus-rules`, for messages.
-fn described(object: &Value) -> String {
+pub(super) fn described(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{kind} {namespace}/{name}"),
         None => format!("{kind} {name}"),
     }
+}
+
+/// True if an object runs pods of an image with this name: `prometheus`, `alertmanager`.
+pub fn runs(object: &Value, image: &str) -> bool {
+    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    containers.into_iter().flatten().any(|container| is_image(container, image))
 }

@@ -11,6 +11,7 @@
 
 mod alertmanager;
 mod duration;
+mod loaded;
 mod manifests;
 mod prometheus;
 mod report;
@@ -19,7 +20,8 @@ mod thresholds;
 
 pub use alertmanager::scale_alertmanager;
 pub use duration::{Length, Ratio};
-pub use manifests::{COMPRESSED, Compressed, FIXED, Loaded, LoadedRule, TIME_SCALE, compress};
+pub use loaded::{Loaded, LoadedRule};
+pub use manifests::{COMPRESSED, FIXED, TIME_SCALE, compress, runs};
 pub use prometheus::{SHORTEST_INTERVAL, scale_prometheus};
 pub use report::{CompressError, Report};
 pub use rules::{Group, Rule, RuleFile, Sampling, scale_rules};

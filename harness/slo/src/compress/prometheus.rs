@@ -10,10 +10,10 @@ use super::{CompressError, Length, Ratio, Report};
 pub const SHORTEST_INTERVAL: Length = Length::from_millis(100);
 
 /// Intervals that Prometheus takes if the file gives none.
-const DEFAULTS: [(&str, Length); 2] =
+pub(super) const GLOBAL_DEFAULTS: [(&str, Length); 2] =
     [("scrape_interval", Length::from_millis(60_000)), ("evaluation_interval", Length::from_millis(60_000))];
 /// Durations of the command line, with what Prometheus takes without them.
-const FLAGS: [(&str, Length); 4] = [
+pub(super) const FLAGS: [(&str, Length); 4] = [
     ("--query.lookback-delta", Length::from_millis(300_000)),
     ("--rules.alert.resend-delay", Length::from_millis(60_000)),
     ("--rules.alert.for-outage-tolerance", Length::from_millis(3_600_000)),
@@ -39,7 +39,7 @@ pub fn scale_prometheus(
     for key in ["scrape_interval", "evaluation_interval", "scrape_timeout", "rule_query_offset"] {
         scale_field(global, key, ratio, place, report);
     }
-    for (key, length) in DEFAULTS {
+    for (key, length) in GLOBAL_DEFAULTS {
         default_field(global, key, length, factor);
     }
     let mut shortest = field(global, "scrape_interval");
@@ -72,15 +72,14 @@ pub(super) fn too_often(what: &str, interval: Length) -> String {
     format!("{what} every {interval} is too often, {SHORTEST_INTERVAL} is the limit")
 }
 
-/// Scales the durations of Prometheus' command line, and adds those that it lacks. Gives all of them.
+/// Scales the durations of Prometheus' command line, and adds those that it lacks.
 pub(super) fn scale_flags(
     args: &mut Vec<Value>,
     ratio: Ratio,
     factor: u32,
     place: &str,
     report: &mut Report,
-) -> Vec<(String, Length)> {
-    let mut flags = Vec::new();
+) {
     for (flag, default) in FLAGS {
         let mut length = default;
         match given(args, flag) {
@@ -100,13 +99,11 @@ pub(super) fn scale_flags(
                 args.push(format!("{flag}={length}").into());
             }
         }
-        flags.push((flag.trim_start_matches('-').to_owned(), length));
     }
-    flags
 }
 
 /// Where the value of a flag stands, and the value: `--flag=value` or `--flag value`.
-fn given(args: &[Value], flag: &str) -> Option<(usize, String)> {
+pub(super) fn given(args: &[Value], flag: &str) -> Option<(usize, String)> {
     args.iter().enumerate().find_map(|(at, arg)| {
         let rest = arg.as_str()?.strip_prefix(flag)?;
         match rest.strip_prefix('=') {

@@ -262,7 +262,7 @@ fn data<'a>(objects: &'a [Value], name: &str, key: &str) -> &'a str {
 fn a_system_is_brought_to_one_time_scale() {
     let original = system();
     let mut objects = original.clone();
-    let compressed = compress(&mut objects, 30).unwrap();
+    let report = compress(&mut objects, 30).unwrap();
     assert_eq!(data(&objects, "fast", "a.yml"), data(&original, "fast", "a.yml"));
     assert_eq!(data(&objects, "slo", "README"), "for: 5m");
     let slo = yaml(data(&objects, "slo", "b.yml"));
@@ -288,11 +288,11 @@ fn a_system_is_brought_to_one_time_scale() {
     assert_eq!(objects[7], original[7]);
     assert_eq!(objects[8]["metadata"]["annotations"]["prometheus.io/scrape-interval"], "2s");
     assert_eq!(
-        compressed.report.unscaled,
+        report.unscaled,
         ["Service exporter: it is scraped every 1s500ms at any compression, which stands for 45s here"]
     );
     let seconds = |text: &str| Length::parse(text).unwrap();
-    let loaded = &compressed.loaded;
+    let loaded = Loaded::of(&objects).unwrap();
     assert_eq!(
         loaded.rules[1],
         LoadedRule {
@@ -335,6 +335,8 @@ fn a_compression_that_cannot_work_is_refused_with_every_reason() {
         assert!(much.contains(reason), "{much}");
     }
     assert!(error(0).contains("it must be at least 1"));
+    let error = compress(&mut system()[1..], 30).unwrap_err().to_string();
+    assert!(error.contains("no configuration of Prometheus"), "{error}");
     let mut objects = system();
     objects[0]["metadata"]["annotations"][TIME_SCALE] = json!("fast");
     let error = compress(&mut objects, 30).unwrap_err().to_string();
