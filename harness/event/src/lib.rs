@@ -36,5 +36,5 @@ pub use plan::{
 };
 pub use slo::{SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow};
 pub use time::{Millis, Timestamp};
-pub use verdict::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};
+pub use verdict::{Check, CheckOutcome, Detection, Outcome, Resolution, Scaling, Verdict};
 pub use wire::{FORMAT_VERSION, ReadError, ReadLog, read_log, to_line};

@@ -14,26 +14,37 @@ use crate::{AutoscalerGoal, CancelReason, Event, Expectation, ExpectationKind, M
 impl Verdict {
     /// Judges a run by its log. A pure function: the same log always gives the same verdict.
     pub fn of(events: &[Event]) -> Self {
-        let facts = Facts::collect(events);
-        let Some(plan) = facts.plan else {
-            let reasons = vec!["the log does not say what the run set out to do".to_owned()];
-            return Self {
-                outcome: Outcome::Inconclusive,
-                reasons,
-                checks: vec![],
-                detections: vec![],
-                left_behind: vec![],
-                caveats: vec![],
-            };
-        };
-        let checks: Vec<_> =
-            plan.expectations.iter().map(|expectation| check(&facts, plan, expectation)).collect();
-        let left_behind = left_behind(&facts);
-        let (outcome, reasons) = outcome(&facts, plan, &checks, &left_behind);
-        let detections = detections(&facts, plan);
-        let caveats = caveats::of(&facts, plan, &detections);
-        Self { outcome, reasons, checks, detections, left_behind, caveats }
+        conclude(&Facts::collect(events))
     }
+
+    /// True if a run that ended now would pass, provided that the loads in the background, which go on until the end and are
+    /// measured only there, end well. For deciding when to end; the verdict is [`Verdict::of`].
+    pub fn would_pass(events: &[Event]) -> bool {
+        let mut facts = Facts::collect(events);
+        facts.loads_go_on = true;
+        conclude(&facts).outcome == Outcome::Passed
+    }
+}
+
+fn conclude(facts: &Facts<'_>) -> Verdict {
+    let Some(plan) = facts.plan else {
+        let reasons = vec!["the log does not say what the run set out to do".to_owned()];
+        return Verdict {
+            outcome: Outcome::Inconclusive,
+            reasons,
+            checks: vec![],
+            detections: vec![],
+            left_behind: vec![],
+            caveats: vec![],
+        };
+    };
+    let checks: Vec<_> =
+        plan.expectations.iter().map(|expectation| check(facts, plan, expectation)).collect();
+    let left_behind = left_behind(facts);
+    let (outcome, reasons) = outcome(facts, plan, &checks, &left_behind);
+    let detections = detections(facts, plan);
+    let caveats = caveats::of(facts, plan, &detections);
+    Verdict { outcome, reasons, checks, detections, left_behind, caveats }
 }
 
 fn check(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Check {

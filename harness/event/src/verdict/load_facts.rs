@@ -48,6 +48,15 @@ impl<'a> LoadFacts<'a> {
         }
     }
 
+    /// True if it is at work in the background and its end is yet to come.
+    pub(super) fn goes_on(&self, facts: &Facts<'_>, spec: &LoadSpec) -> bool {
+        facts.loads_go_on
+            && spec.is_background()
+            && self.started_at.is_some()
+            && self.finish.is_none()
+            && self.failed.is_none()
+    }
+
     /// As something that happens to the system: its effect is the first user or the first due start, if anybody ever answered as
     /// expected. A load that reaches nobody strikes nobody.
     pub(super) fn as_fault(&self) -> FaultFacts {
@@ -145,7 +154,9 @@ fn of_load(facts: &Facts<'_>, plan: &Plan, spec: &LoadSpec) -> Vec<String> {
     if !spec.is_background() {
         found.extend(facts.effect(name).err());
     }
-    found.extend(unfinished(facts, spec, load));
+    if !load.goes_on(facts, spec) {
+        found.extend(unfinished(facts, spec, load));
+    }
     let end = load.finish.as_ref().map_or(facts.end(), |finish| finish.ended_at);
     if let Some((since, length)) = load.silence(end) {
         found.push(format!("nothing is known of load {name:?} for {length} from {} on", since.clock()));

@@ -22,6 +22,8 @@ mod outcome;
 mod promql;
 mod recovery;
 mod slo;
+#[cfg(test)]
+mod surge_tests;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]
@@ -31,4 +33,5 @@ mod traps;
 mod unexpected;
 mod workload;
 
+pub use autoscaling::Scaling;
 pub use outcome::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};

@@ -5,14 +5,14 @@ use crate::{EventKind, Millis, ObservedAutoscaler, ObservedWorkload, Timestamp, 
 
 /// The autoscaler writes its status right after it has changed the number of replicas; two watches show it at about the same
 /// time. What is farther apart has nothing to do with each other.
-const SAME_SCALING: Millis = Millis::from_secs(5);
+pub(super) const SAME_SCALING: Millis = Millis::from_secs(5);
 
 /// A change of a workload's wanted replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Change {
-    pub(in super::super) at: Timestamp,
-    pub(in super::super) from: i32,
-    pub(in super::super) to: i32,
+pub(super) struct Change {
+    pub(super) at: Timestamp,
+    pub(super) from: i32,
+    pub(super) to: i32,
 }
 
 /// Everything about one expectation's autoscaler.

@@ -3,9 +3,9 @@
 use super::{
     super::{alerts::Judged, facts::Facts, outcome::CheckOutcome},
     budget,
-    case::{Case, Change, at_work, changes_of},
+    case::{Case, Change, SAME_SCALING, at_work, changes_of},
 };
-use crate::{AutoscalerExpectation, AutoscalerGoal, Millis, ObservedWorkload, Timestamp};
+use crate::{AutoscalerExpectation, AutoscalerGoal, Millis, ObservedAutoscaler, ObservedWorkload, Timestamp};
 
 fn inconclusive(reason: impl Into<String>) -> Judged {
     (CheckOutcome::Inconclusive, reason.into(), None)
@@ -57,7 +57,8 @@ fn scales_up(case: &Case<'_>, replicas: i32, within: Millis) -> Result<Judged, S
 
 fn not_scaled_up(case: &Case<'_>, replicas: i32, within: Millis) -> Result<Judged, String> {
     let wanted = case.since_effect().map(|one| one.desired).max().unwrap_or(case.replicas_before.desired);
-    let ready = case.since_effect().map(|one| one.ready).max().unwrap_or(case.replicas_before.ready);
+    let ready =
+        case.since_effect().map(|one| one.ready.min(one.desired)).max().unwrap_or(case.replicas_before.ready);
     let deadline = case.effect + within;
     // What the autoscaler says while it is under load tells why; what it says afterwards does not.
     let looked_at = case.fault.revert_sent.map_or(deadline, |sent| sent.min(deadline));
@@ -110,70 +111,89 @@ fn scales_down(case: &Case<'_>, fault: &str, replicas: i32, within: Millis) -> R
 
 /// How long a raise took until it was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Lag {
+pub(super) enum Lag {
+    /// After so long.
     Ready(Millis),
-    /// Fewer were asked for before.
-    Withdrawn,
+    /// Fewer were asked for after so long.
+    Withdrawn(Millis),
     /// Not until the end, after so long.
     Open(Millis),
 }
 
-/// The lag of each raise in a workload's states.
-pub(in super::super) fn lags(replicas: &[&ObservedWorkload], end: Timestamp) -> Vec<(Change, Lag)> {
-    let raises = changes_of(replicas).into_iter().filter(|change| change.to > change.from);
-    raises.map(|change| (change, lag(replicas, change, end))).collect()
-}
-
-/// Changes of a workload's wanted replicas.
-pub(in super::super) fn changes(replicas: &[&ObservedWorkload]) -> Vec<Change> {
-    changes_of(replicas)
-}
-
-fn lag(replicas: &[&ObservedWorkload], raise: Change, end: Timestamp) -> Lag {
-    for one in replicas.iter().filter(|one| one.seen_at >= raise.at) {
-        if one.desired < raise.to && one.seen_at > raise.at {
-            return Lag::Withdrawn;
-        }
-        if one.ready >= raise.to {
-            return Lag::Ready(one.seen_at - raise.at);
+impl Lag {
+    /// The time without enough ready replicas.
+    pub(super) fn length(self) -> Millis {
+        match self {
+            Self::Ready(length) | Self::Withdrawn(length) | Self::Open(length) => length,
         }
     }
-    Lag::Open(end - raise.at)
+}
+
+/// The lag of each raise, from the first of the two watches that showed it: the target's or the autoscaler's.
+pub(super) fn lags(
+    replicas: &[&ObservedWorkload],
+    states: &[&ObservedAutoscaler],
+    end: Timestamp,
+) -> Vec<(Change, Lag)> {
+    let raises = changes_of(replicas).into_iter().filter(|change| change.to > change.from);
+    let lag = |change: Change| {
+        let near = |state: &&&ObservedAutoscaler| {
+            state.desired == change.to
+                && state.seen_at <= change.at
+                && change.at - state.seen_at <= SAME_SCALING
+        };
+        let asked = states.iter().filter(near).map(|state| state.seen_at).min().unwrap_or(change.at);
+        (change, lag(replicas, change, asked, end))
+    };
+    raises.map(lag).collect()
+}
+
+fn lag(replicas: &[&ObservedWorkload], raise: Change, asked: Timestamp, end: Timestamp) -> Lag {
+    for one in replicas.iter().filter(|one| one.seen_at >= raise.at) {
+        if one.desired < raise.to && one.seen_at > raise.at {
+            return Lag::Withdrawn(one.seen_at - asked);
+        }
+        if one.ready >= raise.to {
+            return Lag::Ready(one.seen_at - asked);
+        }
+    }
+    Lag::Open(end - asked)
 }
 
 fn ready_lag(case: &Case<'_>, at_most: Millis) -> Result<Judged, String> {
     case.only_by_autoscaler(case.end)?;
     refused(case, at_most)?;
-    let lags: Vec<_> =
-        lags(&case.replicas, case.end).into_iter().filter(|(change, _)| change.at >= case.effect).collect();
-    let done = |(_, lag): &(Change, Lag)| match lag {
-        Lag::Ready(length) => Some(*length),
-        Lag::Withdrawn | Lag::Open(_) => None,
-    };
-    let worst = lags.iter().filter_map(done).max();
-    if let Some(worst) = worst.filter(|worst| *worst > at_most) {
-        let reason = format!("more replicas were ready only after {worst}, {} too late", worst - at_most);
-        return Ok((CheckOutcome::Failed, reason, Some(worst)));
-    }
-    let open = lags.iter().find_map(|(change, lag)| match lag {
-        Lag::Open(length) => Some((change, *length)),
-        Lag::Ready(_) | Lag::Withdrawn => None,
-    });
-    if let Some((change, length)) = open {
-        let what = format!("{} replicas were not ready {length} after they were asked for", change.to);
-        return match length > at_most {
-            true => Ok(failed(what)),
-            false => Err(format!("{what}, when the run ended")),
+    let lags = lags(&case.replicas, &case.states, case.end);
+    let lags: Vec<_> = lags.into_iter().filter(|(change, _)| change.at >= case.effect).collect();
+    if let Some((change, late)) =
+        lags.iter().filter(|(_, lag)| lag.length() > at_most).max_by_key(|(_, lag)| lag.length())
+    {
+        let measured = late.length();
+        let what = match late {
+            Lag::Ready(_) => format!("{} replicas were ready only after {measured}", change.to),
+            Lag::Withdrawn(_) => {
+                format!("{} replicas were not ready until fewer were asked for after {measured}", change.to)
+            }
+            Lag::Open(_) => {
+                format!("{} replicas were not ready {measured} after they were asked for", change.to)
+            }
         };
+        let reason = format!("{what}, at most {at_most} allowed");
+        return Ok((CheckOutcome::Failed, reason, Some(measured)));
     }
-    match worst {
+    if let Some((change, lag)) = lags.iter().find(|(_, lag)| matches!(lag, Lag::Open(_))) {
+        let length = lag.length();
+        return Err(format!(
+            "{} replicas were not ready {length} after they were asked for, when the run ended",
+            change.to
+        ));
+    }
+    let ready: Vec<_> =
+        lags.iter().filter(|(_, lag)| matches!(lag, Lag::Ready(_))).map(|(_, lag)| lag.length()).collect();
+    match ready.iter().max() {
         Some(worst) => {
-            let times = lags.iter().filter_map(done).count();
-            Ok((
-                CheckOutcome::Passed,
-                format!("{times} times more replicas, ready after {worst} at most"),
-                Some(worst),
-            ))
+            let text = format!("more replicas asked for {} times, ready after {worst} at most", ready.len());
+            Ok((CheckOutcome::Passed, text, Some(*worst)))
         }
         None => Err(format!(
             "no raise of {} was ready: there is no time to judge{}",
@@ -232,7 +252,7 @@ fn direction_changes(case: &Case<'_>, at_most: u32) -> Result<Judged, String> {
 }
 
 /// Changes of direction.
-pub(in super::super) fn turns(changes: &[Change]) -> u32 {
+pub(super) fn turns(changes: &[Change]) -> u32 {
     let turn = |two: &&[Change]| (two[0].to > two[0].from) != (two[1].to > two[1].from);
     changes.windows(2).filter(turn).count() as u32
 }

@@ -7,6 +7,7 @@
 mod budget;
 mod case;
 mod goals;
+mod summary;
 
-pub(super) use case::Change;
-pub(super) use goals::{changes, judge, lags};
+pub(super) use goals::judge;
+pub use summary::Scaling;

@@ -1,23 +1,17 @@
-//! Scripted runs for tests: a complete passing run, to be changed in one place at a time.
+//! A database failure: one fault, one alert in all its states, users, replicas, recovery.
 
+use super::common::{at, observed, run_started};
 use crate::{
-    AlertExpectation, AlertInterval, AlertSeries, AlertState, AlertmanagerHealth, Event, EventKind,
-    Expectation, ExpectationKind, FaultAction, FaultSpec, HttpExpectation, IntervalEnd, LabelMatcher, Labels,
-    Millis, Monitoring, Notification, NotifiedAlert, ObservedWorkload, Phase, Plan, PrometheusHealth,
-    SteadyCheck, SteadyCheckKind, Timestamp, Window, WorkloadExpectation, WorkloadRef,
+    AlertExpectation, AlertInterval, AlertSeries, AlertState, EventKind, Expectation, ExpectationKind,
+    FaultAction, FaultSpec, HttpExpectation, IntervalEnd, LabelMatcher, Labels, Millis, Monitoring,
+    Notification, NotifiedAlert, ObservedWorkload, Phase, Plan, SteadyCheck, SteadyCheckKind, Window,
+    WorkloadExpectation, WorkloadRef,
 };
 
-/// Start of every scripted run.
-pub const START: Timestamp = Timestamp(1_763_700_000_000);
 /// Name of the scripted fault.
 pub const FAULT: &str = "database-down";
 /// Name of the scripted alert.
 pub const ALERT: &str = "APIServiceDown";
-
-/// `START` plus so many milliseconds.
-pub fn at(ms: i64) -> Timestamp {
-    START + Millis(ms)
-}
 
 fn workload() -> WorkloadRef {
     WorkloadRef { kind: "Deployment".into(), name: "postgres".into() }
@@ -105,19 +99,6 @@ fn workload_ready() -> ExpectationKind {
     ExpectationKind::Workload(WorkloadExpectation { workload: workload(), ready: 1, within: Millis(10_000) })
 }
 
-/// First event of a log.
-pub fn run_started(plan: Plan) -> Event {
-    let kind = EventKind::RunStarted {
-        format: crate::FORMAT_VERSION,
-        run: "20261121-100000-abcd".into(),
-        harness: "0.1.0".into(),
-        scenario: "scenarios/db-failure.toml".into(),
-        scenario_sha256: "00".into(),
-        plan,
-    };
-    Event { seq: 0, at: START, elapsed: Millis(0), kind }
-}
-
 /// A run of [`plan`] in which all is well: effect at 5 s, pending 6 s, firing 11 s, delivered 12 s, revert 25 s, healed 27 s,
 /// resolved 29 s, end 34 s.
 pub fn passing_run() -> Vec<EventKind> {
@@ -185,15 +166,6 @@ pub fn passing_run() -> Vec<EventKind> {
     ]
 }
 
-/// Monitoring as it always is in [`passing_run`].
-pub fn observed() -> EventKind {
-    let prometheus =
-        Some(PrometheusHealth { started_at: START, config_loaded_at: START, ..Default::default() });
-    let alertmanager =
-        Some(AlertmanagerHealth { started_at: START, config_loaded_at: START, ..Default::default() });
-    EventKind::MonitoringObserved { prometheus, alertmanager, errors: vec![] }
-}
-
 /// The scripted alert in one state, ended by a stale marker.
 pub fn series(state: &str, from: i64, to: i64) -> AlertSeries {
     let run = AlertInterval { from: at(from), last: at(to - 1000), end: IntervalEnd::Stale(at(to)) };
@@ -221,15 +193,4 @@ pub fn notification(ms: i64, status: &str) -> EventKind {
         status: status.into(),
         alerts: vec![alert],
     })
-}
-
-/// Numbers the facts: half a second apart, from the run's start; the last before the verdict phase at 34 s.
-pub fn log(kinds: Vec<EventKind>) -> Vec<Event> {
-    let mut in_verdict = false;
-    let event = |(seq, kind): (usize, EventKind)| {
-        in_verdict |= matches!(kind, EventKind::PhaseStarted { phase: Phase::Verdict });
-        let ms = if in_verdict { 35_000 } else { 34_000 };
-        Event { seq: seq as u64, at: at(ms), elapsed: Millis(ms), kind }
-    };
-    kinds.into_iter().enumerate().map(event).collect()
 }
