@@ -36,7 +36,7 @@ demo: tools build ## A database dies under a real system: run scenarios/db-failu
 	@$(CARGO) run --locked -q -p harness -- run $(SCENARIO)
 
 .PHONY: test
-test: test-tools rules test-unit e2e ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
+test: test-tools rules slo-check test-unit e2e ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
 
 # The browser test needs root to install chromium; without it that one test is skipped and says so.
 .PHONY: test-tools
@@ -47,6 +47,14 @@ test-tools:
 .PHONY: rules
 rules: ## Check the alert rules, their unit tests, the alert routing
 	@scripts/check-rules.sh
+
+.PHONY: slo
+slo: ## Make alerts/rules/slo.yml of the specifications in alerts/slo
+	@$(CARGO) run --locked -q -p harness -- slo rules --out alerts/rules/slo.yml alerts/slo/*.yml
+
+.PHONY: slo-check
+slo-check: build
+	@$(CARGO) run --locked -q -p harness -- slo rules --check --out alerts/rules/slo.yml alerts/slo/*.yml
 
 .PHONY: test-unit
 test-unit: build ## The Rust tests of the workspace

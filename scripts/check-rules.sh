@@ -39,18 +39,20 @@ routes() {
 		--verify.receivers="$receivers" "$@"
 }
 
-# rule_names KIND: names of all alerts or records.
+# rule_names KIND FILE...: names of alerts or records.
 rule_names() {
-	sed -nE "s/^ *- $1: *([A-Za-z0-9_:]+) *\$/\1/p" "$alerts"/rules/*.yml | sort -u
+	local kind="$1"
+	shift
+	sed -nE "s/^ *- $kind: *([A-Za-z0-9_:]+) *\$/\1/p" "$@" | sort -u
 }
 
-# The names of alerts that some test expects to fire: an alertname with a non-empty exp_alerts.
+# alerts_with_a_test FILE...: the names of alerts that some test expects to fire: an alertname with a non-empty exp_alerts.
 alerts_with_a_test() {
 	awk '
 		/^ *- .*(eval_time|alertname):/ { name = "" }
 		match($0, /alertname: *[A-Za-z0-9_]+/) { name = substr($0, RSTART, RLENGTH); sub(/alertname: */, "", name) }
 		/exp_alerts:/ && !/exp_alerts: *\[\]/ && name != "" { print name }
-	' "$alerts"/tests/*_test.yml | sort -u
+	' "$@" | sort -u
 }
 
 # Names of records that some test evaluates.
@@ -124,6 +126,11 @@ canary=(harness_canary=true run_id=r1 alertname=HarnessCanary)
 routes alertmanager.yml harness alertname=APIServiceDown severity=critical namespace=gallery
 routes alertmanager.yml harness alertname=Watchdog severity=none
 routes alertmanager.yml harness "${canary[@]}"
+budget=(alertname=PortalAvailabilityBudgetBurn namespace=gallery service=portal)
+routes alertmanager.yml harness "${budget[@]}" severity=critical sloth_severity=page
+routes alertmanager.yml harness "${budget[@]}" severity=warning sloth_severity=ticket
+routes alertmanager-production.yml harness,slack-critical "${budget[@]}" severity=critical sloth_severity=page
+routes alertmanager-production.yml harness,slack "${budget[@]}" severity=warning sloth_severity=ticket
 routes alertmanager-production.yml harness,slack-critical alertname=APIServiceDown severity=critical
 routes alertmanager-production.yml harness,slack alertname=PostgresExporterHighScrapeLatency severity=warning
 routes alertmanager-production.yml harness alertname=Watchdog severity=none
@@ -133,8 +140,15 @@ step "unit tests"
 for file in "$alerts"/tests/*_test.yml; do
 	check "tests/${file##*/}" promtool test rules "$file"
 done
-check "every alert fires in a unit test" nothing_left "$(rule_names alert)" "$(alerts_with_a_test)"
-check "every record is evaluated in a unit test" nothing_left "$(rule_names record)" "$(records_with_a_test)"
+check "every alert fires in a unit test" \
+	nothing_left "$(rule_names alert "$alerts"/rules/*.yml)" "$(alerts_with_a_test "$alerts"/tests/*_test.yml)"
+check "every record is evaluated in a unit test" \
+	nothing_left "$(rule_names record "$alerts"/rules/*.yml)" "$(records_with_a_test)"
+# An SLO has two alerts of one name.
+for severity in page ticket; do
+	check "every SLO's $severity alert fires in a unit test" nothing_left \
+		"$(rule_names alert "$alerts/rules/slo.yml")" "$(alerts_with_a_test "$alerts/tests/slo_${severity}_test.yml")"
+done
 
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -79,6 +79,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Recover(RecoverArgs),
     Judge(JudgeArgs),
+    Slo(SloArgs),
     Doctor(DoctorArgs),
     #[command(hide = true)]
     ControlPlane(ControlPlaneArgs),
@@ -219,6 +220,53 @@ pub struct JudgeArgs {
     /// Write the result as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// Make Prometheus rules from service level objectives
+#[derive(Clone, Debug, Args)]
+pub struct SloArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: SloCommand,
+}
+
+/// The commands of `harness slo`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SloCommand {
+    Rules(SloRulesArgs),
+}
+
+/// Make recording rules and burn rate alerts of SLO specifications
+///
+/// Specifications are in Sloth's prometheus/v1 format, and series, labels and alerts get the names that Sloth gives them. All
+/// problems of all files are shown at once.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness slo rules --out alerts/rules/slo.yml alerts/slo/*.yml
+  harness slo rules --check --out alerts/rules/slo.yml alerts/slo/*.yml
+  harness slo rules --windows windows/7d.yaml my-slos.yml
+
+Exit code 0 if the rules were made or are up to date, 1 if --check finds them stale, 2 if a specification is wrong.")]
+pub struct SloRulesArgs {
+    /// Specification files
+    #[arg(required = true, value_name = "SPEC")]
+    pub specs: Vec<PathBuf>,
+    /// Where to write the rules: one file, or a directory with one file per specification [default: standard output]
+    #[arg(long, value_name = "FILE|DIR")]
+    pub out: Option<PathBuf>,
+    /// Write nothing; fail if what --out names is not what would be written
+    #[arg(long, requires = "out")]
+    pub check: bool,
+    /// Period of the error budget: 30d or 28d, with the windows of the SRE workbook
+    #[arg(long, value_name = "DURATION", default_value = "30d")]
+    pub period: String,
+    /// Windows of your own, in Sloth's AlertWindows format
+    #[arg(long, value_name = "FILE", conflicts_with = "period")]
+    pub windows: Option<PathBuf>,
+    /// Only warn of windows that can never fire because the objective is too low for them
+    #[arg(long)]
+    pub allow_unreachable: bool,
 }
 
 /// Say which programs the embedded stack needs, which are there and which are missing

@@ -13,6 +13,7 @@ mod recover;
 mod reports;
 mod run;
 pub mod signals;
+mod slo;
 mod status;
 mod up;
 mod validate;
@@ -34,6 +35,7 @@ impl App {
             Command::Status(args) => status::exec(&args, context).await,
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
+            Command::Slo(args) => slo::exec(&args, context),
             Command::Doctor(args) => doctor::exec(&args, context),
             Command::ControlPlane(args) => control_plane::exec(args).await,
             Command::AlertReceiver(args) => alert_receiver::exec(args).await,
