@@ -183,10 +183,15 @@ impl ContainerRuntime {
     /// The container ended.
     pub fn ended(&mut self, at: Timestamp, exit: Exit, message: Option<String>) {
         let started_at = self.view.state.running.as_ref().and_then(|state| state.started_at.clone());
+        let reason = match exit.code {
+            0 => "Completed",
+            _ if exit.oom_killed => "OOMKilled",
+            _ => "Error",
+        };
         self.view.state = terminated(ContainerStateTerminated {
             container_id: self.view.container_id.clone(),
             exit_code: exit.code,
-            reason: Some(if exit.code == 0 { "Completed" } else { "Error" }.to_owned()),
+            reason: Some(reason.to_owned()),
             message: message.filter(|message| !message.is_empty()),
             started_at,
             finished_at: Some(whole_seconds(at)),
@@ -274,7 +279,7 @@ mod tests {
 
     fn ended(kind: ContainerKind, code: i32) -> ContainerRuntime {
         let mut container = ContainerRuntime::new(&Container::default(), kind, "ContainerCreating");
-        container.ended(at(0), Exit { code, signal: None }, None);
+        container.ended(at(0), Exit { code, signal: None, oom_killed: false }, None);
         container
     }
 

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     catalog::{Catalog, hex},
+    cgroup::Cgroups,
     cleanup,
     env::DownwardContext,
     events::{EventType, Recorder, reference},
@@ -108,6 +109,8 @@ pub struct Node {
     pub allocatable: BTreeMap<String, Quantity>,
     /// Whether containers may become other users.
     pub root: bool,
+    /// Control groups of the containers.
+    pub cgroups: Arc<Cgroups>,
     /// The containers that run, for reading what they use.
     pub accounts: Arc<Accounts>,
     /// Where the samples of usage go.
@@ -185,7 +188,7 @@ pub fn default_data_dir() -> PathBuf {
 pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(), KubeletError> {
     let data_dir = config.data_dir.clone();
     let prepared = tokio::task::spawn_blocking(move || prepare(&data_dir)).await;
-    let (cluster_id, sockets) = match prepared {
+    let (cluster_id, sockets, cgroups) = match prepared {
         Ok(prepared) => prepared?,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
@@ -201,6 +204,7 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         recorder: recorder.clone(),
         allocatable: node::allocatable(),
         root: rustix::process::geteuid().is_root(),
+        cgroups,
         accounts: Arc::default(),
         usage: config.usage,
     });
@@ -218,11 +222,14 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
     workers.shut_down().await;
     recorder.flush().await;
     let _ = fs::remove_dir_all(&node.sockets);
+    let cgroups = node.cgroups.clone();
+    let _ = tokio::task::spawn_blocking(move || cgroups.close()).await;
     Ok(())
 }
 
-/// Makes the directories, kills what an earlier kubelet left, and returns the cluster's id and the socket directory.
-fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
+/// Makes the directories, kills what an earlier kubelet left, and returns the cluster's id, the socket directory and the
+/// control groups.
+fn prepare(data_dir: &Path) -> Result<(String, PathBuf, Arc<Cgroups>), KubeletError> {
     let directory = |path: &Path, mode: u32| {
         let failed = |source| KubeletError::Directory { path: path.to_owned(), source };
         fs::create_dir_all(path).map_err(failed)?;
@@ -247,6 +254,7 @@ fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
     if killed > 0 {
         tracing::warn!(killed, "processes that an earlier run left behind were killed");
     }
+    let cgroups = Cgroups::open(data_dir, &cluster_id);
     remove_remains(data_dir)?;
     let mut sockets = data_dir.join("s");
     if sockets.as_os_str().len() + SOCKET_NAME > 107 - 11 {
@@ -254,7 +262,7 @@ fn prepare(data_dir: &Path) -> Result<(String, PathBuf), KubeletError> {
     }
     let _ = fs::remove_dir_all(&sockets);
     directory(&sockets, 0o711)?;
-    Ok((cluster_id, sockets))
+    Ok((cluster_id, sockets, cgroups))
 }
 
 /// Removes what belonged to objects that no API server knows any more, since the store lives in memory: files of pods,

@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod catalog;
+mod cgroup;
 mod cleanup;
 mod container;
 mod env;

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Node, status::whole_seconds};
+use super::{Node, cgroup::Unavailable, status::whole_seconds};
 
 /// The kubelet's default `nodeStatusUpdateFrequency` and lease renewal.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -105,13 +105,25 @@ async fn register(node: &Node) -> kube::Result<()> {
             "operatingSystem": "linux",
             "architecture": architecture,
         },
-        "conditions": conditions(Timestamp::now(), None),
+        "conditions": conditions(Timestamp::now(), None, node.cgroups.unavailable()),
     }});
     api.patch_status(&node.name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
 }
 
-fn conditions(now: Timestamp, old: Option<&NodeObject>) -> serde_json::Value {
+fn conditions(now: Timestamp, old: Option<&NodeObject>, unavailable: &Unavailable) -> serde_json::Value {
+    let why: Vec<String> = [("cpu", &unavailable.cpu), ("memory", &unavailable.memory)]
+        .into_iter()
+        .filter_map(|(name, why)| Some(format!("limits on {name} are not enforced: {}", why.as_ref()?)))
+        .collect();
+    let why = why.join("; ");
+    // Not one of Kubernetes' own: what a pod's limits are worth on this machine.
+    let limits = if why.is_empty() {
+        ("LimitsEnforced", "True", "ControlGroupsAvailable", "limits on cpu and memory are enforced")
+    } else {
+        ("LimitsEnforced", "False", "ControlGroupsUnavailable", why.as_str())
+    };
     let rows = [
+        limits,
         ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
         ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
@@ -152,6 +164,6 @@ async fn heartbeat(node: &Node) -> kube::Result<()> {
     }
     let api: Api<NodeObject> = Api::all(node.client.clone());
     let Some(object) = api.get_opt(&node.name).await? else { return register(node).await };
-    let status = json!({"status": {"conditions": conditions(Timestamp::now(), Some(&object))}});
+    let status = json!({"status": {"conditions": conditions(Timestamp::now(), Some(&object), node.cgroups.unavailable())}});
     api.patch_status(&node.name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
 }

@@ -32,11 +32,13 @@ pub struct Exit {
     pub code: i32,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// A process of the container was killed because its memory limit was reached.
+    pub oom_killed: bool,
 }
 
 impl Exit {
     /// What a container counts as whose shim vanished: it is killed.
-    pub const KILLED: Self = Self { code: 137, signal: Some(9) };
+    pub const KILLED: Self = Self { code: 137, signal: Some(9), oom_killed: false };
 }
 
 /// Why a process could not be started.
@@ -303,7 +305,7 @@ async fn read_report(reader: &mut BufReader<OwnedReadHalf>) -> Option<ShimReport
 
 async fn read_exit(reader: &mut BufReader<OwnedReadHalf>) -> Option<Exit> {
     match read_report(reader).await? {
-        ShimReport::Exited { code, signal } => Some(Exit { code, signal }),
+        ShimReport::Exited { code, signal } => Some(Exit { code, signal, oom_killed: false }),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, BufRead, BufReader, Write},
     os::{
         fd::AsFd,
@@ -23,7 +24,7 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::procfs;
+use super::{cgroup::Membership, procfs};
 
 /// How long the shim insists on killing what is left below it. Only a process stuck in the kernel survives a SIGKILL.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +46,8 @@ pub struct ProcessSpec {
     pub uid: Option<u32>,
     /// Group to become; `None` keeps the kubelet's.
     pub gid: Option<u32>,
+    /// Control groups of the container.
+    pub cgroups: Vec<Membership>,
 }
 
 /// A line from the kubelet to the shim, after the specification.
@@ -94,7 +97,14 @@ fn run() -> io::Result<()> {
     let mut line = String::new();
     commands.read_line(&mut line)?;
     let spec: ProcessSpec = serde_json::from_str(&line)?;
-    let child = match command(&spec).spawn() {
+    // A child is born where its parent is: this process enters, starts the program and leaves. While there is only one
+    // thread, nothing else can be started in between.
+    if let Err(message) = enter(&spec.cgroups) {
+        return report(&mut socket, &ShimReport::Failed(message));
+    }
+    let spawned = command(&spec).spawn();
+    leave(&spec.cgroups);
+    let child = match spawned {
         Ok(child) => child,
         Err(error) => return report(&mut socket, &ShimReport::Failed(start_error(&spec, &error))),
     };
@@ -131,6 +141,20 @@ fn run() -> io::Result<()> {
     let (code, signal) = reap_until(pid);
     kill_descendants();
     report(&mut socket, &ShimReport::Exited { code, signal })
+}
+
+/// A container that has limits must not run without them.
+fn enter(cgroups: &[Membership]) -> Result<(), String> {
+    cgroups.iter().try_for_each(|cgroup| {
+        fs::write(&cgroup.enter, "0").map_err(|error| {
+            format!("failed to create container: control group {}: {error}", cgroup.enter.display())
+        })
+    })
+}
+
+/// Back to where the kubelet is. Where that fails, this process counts as part of the container, which does no harm.
+fn leave(cgroups: &[Membership]) {
+    cgroups.iter().for_each(|cgroup| drop(fs::write(&cgroup.leave, "0")));
 }
 
 fn command(spec: &ProcessSpec) -> Command {

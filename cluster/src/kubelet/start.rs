@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Node,
     catalog::{ResolvedImage, hex},
+    cgroup::{ContainerGroup, Limits},
     env::{self, ConfigError, ConfigObjects, DownwardContext},
     events::{EventType, reference},
     exec::{ExecContext, resolve_program},
@@ -24,7 +25,9 @@ use super::{
     process::{ContainerProcess, Exit, Owner, StartError},
     rewrite::Rewriter,
     shim::ProcessSpec,
-    storage, volume_files,
+    storage,
+    usage::Account,
+    volume_files,
     volumes::{Identity, PodDirectory, VolumeError},
 };
 
@@ -130,11 +133,14 @@ pub async fn start(
         failed(StartFailure::Run { message, container_id, image_id })
     };
     let spec = prepared.spec.map_err(run_failed)?;
-    let open = node.accounts.open(&prepared.exec.owner.pod_uid, &container.name);
+    let open =
+        node.accounts.open(Account::new(pod, container, &container_id, prepared.limits, prepared.group));
     let account = open.account();
-    let on_exit = move |exit| {
+    let on_exit = move |exit: Exit| {
+        let oom_killed = open.account().oom_killed();
+        // First the end of the accounting, then of the container: who sees the end finds nothing of it any more.
         drop(open);
-        on_exit(exit);
+        on_exit(Exit { oom_killed, ..exit });
     };
     let process = node
         .launcher
@@ -177,6 +183,8 @@ struct Prepared {
     // The main process, or why its program cannot be found: a failure to run, not to create.
     spec: Result<ProcessSpec, String>,
     warnings: Vec<String>,
+    limits: Limits,
+    group: ContainerGroup,
 }
 
 async fn prepare(
@@ -249,7 +257,17 @@ async fn prepare(
         container: container.name.clone(),
         title: format!("{namespace}/{}/{}", pod.metadata.name.as_deref().unwrap_or_default(), container.name),
     };
-    let base = ProcessSpec { env, cwd, uid: identity.uid, gid: identity.gid, ..ProcessSpec::default() };
+    let limits = Limits::of(container);
+    let group_name = format!("{uid}.{}.{}", container.name, request.restart_count);
+    let group = node.cgroups.create(&group_name, &limits).map_err(StartFailure::Create)?;
+    let base = ProcessSpec {
+        env,
+        cwd,
+        uid: identity.uid,
+        gid: identity.gid,
+        cgroups: group.memberships().to_vec(),
+        ..ProcessSpec::default()
+    };
     let exec = ExecContext {
         owner,
         container: container.clone(),
@@ -260,7 +278,7 @@ async fn prepare(
         stop_signal: image.stop_signal,
     };
     let spec = main_process(node, &exec, &words, image, identity);
-    Ok(Prepared { exec: Arc::new(exec), spec, warnings: decision.warnings })
+    Ok(Prepared { exec: Arc::new(exec), spec, warnings: decision.warnings, limits, group })
 }
 
 fn main_process(

@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::cgroup::Unavailable;
+
 /// Their names, for one warning per pod.
 pub fn fields(pod: &Pod) -> Vec<String> {
     let Some(spec) = &pod.spec else { return Vec::new() };
@@ -49,8 +51,8 @@ fn container_fields(container: &Container) -> Vec<&'static str> {
     check(container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()), "volumeDevices");
     check(container.ports.iter().flatten().any(|port| port.host_port.is_some()), "ports.hostPort");
     let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
-    check(limits.is_some_and(|limits| limits.contains_key("cpu")), "resources.limits.cpu");
-    check(limits.is_some_and(|limits| limits.contains_key("memory")), "resources.limits.memory");
+    let limited = |name: &str| limits.is_some_and(|limits| limits.contains_key(name));
+    check(limited("ephemeral-storage"), "resources.limits.ephemeral-storage");
     if let Some(context) = &container.security_context {
         check(context.privileged == Some(true), "securityContext.privileged");
         check(
@@ -63,6 +65,26 @@ fn container_fields(container: &Container) -> Vec<&'static str> {
         check(probe.grpc.is_some(), "probe.grpc (the probe fails)");
     }
     found
+}
+
+/// Limits of the pod that have no effect, with the reason, for one event per pod.
+pub fn limits(pod: &Pod, unavailable: &Unavailable) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let all: Vec<&Container> = spec.init_containers.iter().flatten().chain(&spec.containers).collect();
+    let about = |name: &str, why: &Option<String>| {
+        let limited = |container: &&&Container| {
+            let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+            limits.is_some_and(|limits| limits.contains_key(name))
+        };
+        let names: Vec<&str> = all.iter().filter(limited).map(|container| container.name.as_str()).collect();
+        let why = why.as_ref().filter(|_| !names.is_empty())?;
+        Some(format!("resources.limits.{name} of containers {} not enforced: {why}", names.join(", ")))
+    };
+    let found: Vec<String> = [about("cpu", &unavailable.cpu), about("memory", &unavailable.memory)]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!found.is_empty()).then(|| found.join("; "))
 }
 
 #[cfg(test)]
@@ -78,10 +100,28 @@ mod tests {
         assert_eq!(fields(&pod(plain)), Vec::<String>::new());
         let loaded = json!({
             "hostPID": true,
-            "containers": [{"name": "main", "tty": true, "resources": {"limits": {"memory": "1Mi"}}}],
+            "containers": [{"name": "main", "tty": true, "resources": {"limits": {"memory": "1Mi", "ephemeral-storage": "1Mi"}}}],
         });
-        let expected =
-            ["spec.hostPID", "spec.containers[main].tty", "spec.containers[main].resources.limits.memory"];
+        let expected = [
+            "spec.hostPID",
+            "spec.containers[main].tty",
+            "spec.containers[main].resources.limits.ephemeral-storage",
+        ];
         assert_eq!(fields(&pod(loaded)), expected);
+    }
+
+    #[test]
+    fn limits_that_cannot_be_enforced_are_named_with_the_reason() {
+        let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [
+            {"name": "a", "resources": {"limits": {"cpu": "1", "memory": "1Mi"}}},
+            {"name": "b", "resources": {"limits": {"cpu": "1"}}},
+        ]}}))
+        .unwrap();
+        assert_eq!(limits(&pod, &Unavailable::default()), None);
+        let unavailable = Unavailable { cpu: Some("no cpu controller".to_owned()), memory: None };
+        assert_eq!(
+            limits(&pod, &unavailable).unwrap(),
+            "resources.limits.cpu of containers a, b not enforced: no cpu controller"
+        );
     }
 }

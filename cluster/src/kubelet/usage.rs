@@ -1,9 +1,11 @@
 //! What the running containers and the node use, read from the kernel.
 //!
-//! A container is what its shim started: the shim is a subreaper, so the CPU time of everything that ended is in the shim's
-//! own `cutime` and `cstime`, and the rest is below it in the process tree.
+//! Control groups count both where there are some. Else a container is what its shim started: the shim is a subreaper, so
+//! the CPU time of everything that ended is in the shim's own `cutime` and `cstime`, and the rest is below it in the process
+//! tree.
 
 use std::{
+    cell::LazyCell,
     collections::HashMap,
     fs,
     sync::{
@@ -14,10 +16,15 @@ use std::{
 };
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
 use rustix::param::{clock_ticks_per_second, page_size};
 use tokio::time::MissedTickBehavior;
 
-use super::{Node, procfs::Tree};
+use super::{
+    Node,
+    cgroup::{ContainerGroup, GroupReading, Limits, Memory, Throttling},
+    procfs::Tree,
+};
 use crate::metrics::{ContainerSample, Sample};
 
 /// A running container whose usage is read.
@@ -25,10 +32,21 @@ use crate::metrics::{ContainerSample, Sample};
 pub struct Account {
     /// Uid of its pod.
     pub pod_uid: String,
+    /// Namespace of its pod.
+    pub namespace: String,
+    /// Name of its pod.
+    pub pod: String,
     /// Its name in the pod.
     pub container: String,
+    /// Its image as written in the pod.
+    pub image: String,
+    /// Its id without the scheme.
+    pub id: String,
     /// When this attempt was started.
     pub started: Timestamp,
+    /// What it may use.
+    pub limits: Limits,
+    group: ContainerGroup,
     /// Pid of its shim; 0 before it runs.
     shim: AtomicI32,
     counter: Mutex<Counter>,
@@ -39,8 +57,16 @@ pub struct Account {
 pub struct Reading {
     /// CPU time since its start, in nanoseconds. Never goes back.
     pub cpu: u64,
-    /// Memory that cannot be taken back at once, in bytes.
-    pub working_set: u64,
+    /// CPU time in programs and in the kernel, where it is counted apart.
+    pub user_and_system: Option<(u64, u64)>,
+    /// Memory.
+    pub memory: Memory,
+    /// What the CPU limit did, where it is enforced.
+    pub throttling: Option<Throttling>,
+    /// Processes killed because the memory limit was reached, where it is enforced.
+    pub oom_kills: Option<u64>,
+    /// Whether all of this comes from control groups; else memory is an estimate.
+    pub exact: bool,
 }
 
 /// Keeps a sum of CPU times from going back.
@@ -77,14 +103,8 @@ pub struct Accounts {
 
 impl Accounts {
     /// Opens the account of a container that is about to start. It is closed when the handle is dropped.
-    pub fn open(self: &Arc<Self>, pod_uid: &str, container: &str) -> OpenAccount {
-        let account = Arc::new(Account {
-            pod_uid: pod_uid.to_owned(),
-            container: container.to_owned(),
-            started: Timestamp::now(),
-            shim: AtomicI32::new(0),
-            counter: Mutex::default(),
-        });
+    pub fn open(self: &Arc<Self>, account: Account) -> OpenAccount {
+        let account = Arc::new(account);
         let key = (account.pod_uid.clone(), account.container.clone());
         self.lock().insert(key, account.clone());
         OpenAccount { accounts: self.clone(), account }
@@ -97,15 +117,13 @@ impl Accounts {
     /// Reads all containers that run. Blocks for the time of some system calls.
     pub fn read(&self) -> Vec<(Arc<Account>, Timestamp, Reading)> {
         let accounts: Vec<Arc<Account>> = self.lock().values().cloned().collect();
-        if accounts.is_empty() {
-            return Vec::new();
-        }
-        let tree = Tree::read();
-        let now = Timestamp::now();
-        accounts
-            .into_iter()
-            .filter_map(|account| Some((account.clone(), now, account.read(&tree)?)))
-            .collect()
+        // Only what no control group counts is looked for among the processes.
+        let tree: LazyCell<Tree> = LazyCell::new(Tree::read);
+        let read = |account: Arc<Account>| {
+            let reading = account.read(&tree)?;
+            Some((account, Timestamp::now(), reading))
+        };
+        accounts.into_iter().filter_map(read).collect()
     }
 }
 
@@ -134,17 +152,56 @@ impl Drop for OpenAccount {
 }
 
 impl Account {
+    /// The account of a container attempt that begins now.
+    pub fn new(pod: &Pod, container: &Container, id: &str, limits: Limits, group: ContainerGroup) -> Self {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        Self {
+            pod_uid: text(&pod.metadata.uid),
+            namespace: text(&pod.metadata.namespace),
+            pod: text(&pod.metadata.name),
+            container: container.name.clone(),
+            image: text(&container.image),
+            id: id.rsplit('/').next().unwrap_or_default().to_owned(),
+            started: Timestamp::now(),
+            limits,
+            group,
+            shim: AtomicI32::new(0),
+            counter: Mutex::default(),
+        }
+    }
+
     /// The container runs below this shim.
     pub fn runs_below(&self, shim: i32) {
         self.shim.store(shim, Ordering::Relaxed);
     }
 
-    fn read(&self, tree: &Tree) -> Option<Reading> {
-        let shim = tree.get(self.shim.load(Ordering::Relaxed))?;
-        let below = tree.below(shim.pid);
-        let ticks = shim.children_ticks + below.iter().map(|process| process.ticks).sum::<u64>();
-        let cpu = self.counter.lock().unwrap_or_else(PoisonError::into_inner).advance(nanoseconds(ticks));
-        Some(Reading { cpu, working_set: memory(below.iter().map(|process| process.pid)) })
+    /// True if a process of it was killed because the memory limit was reached.
+    pub fn oom_killed(&self) -> bool {
+        self.group.read().oom_kills.is_some_and(|kills| kills > 0)
+    }
+
+    fn read(&self, tree: &LazyCell<Tree>) -> Option<Reading> {
+        let shim = self.shim.load(Ordering::Relaxed);
+        if shim == 0 {
+            return None;
+        }
+        let GroupReading { cpu, user_and_system, throttling, memory, oom_kills } = self.group.read();
+        let exact = cpu.is_some() && memory.is_some();
+        let below = || Some((tree.get(shim)?, tree.below(shim)));
+        let cpu = match cpu {
+            Some(cpu) => cpu,
+            None => {
+                let (shim, below) = below()?;
+                let ticks = shim.children_ticks + below.iter().map(|process| process.ticks).sum::<u64>();
+                self.counter.lock().unwrap_or_else(PoisonError::into_inner).advance(nanoseconds(ticks))
+            }
+        };
+        let memory = match memory {
+            Some(memory) => memory,
+            None => resident(below()?.1.iter().map(|process| process.pid)),
+        };
+        let throttling = throttling.filter(|_| self.limits.cpu.is_some());
+        Some(Reading { cpu, user_and_system, memory, throttling, oom_kills, exact })
     }
 }
 
@@ -154,7 +211,7 @@ fn nanoseconds(ticks: u64) -> u64 {
 
 /// What the processes have for themselves, and once what they share: the greatest shared part stands for all of them. The
 /// kernel's own proportional sum (PSS) would walk the page tables of each process at each reading.
-fn memory(pids: impl Iterator<Item = i32>) -> u64 {
+fn resident(pids: impl Iterator<Item = i32>) -> Memory {
     let (mut own, mut shared) = (0, 0);
     for pid in pids {
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/statm")) else { continue };
@@ -163,7 +220,8 @@ fn memory(pids: impl Iterator<Item = i32>) -> u64 {
         own += resident.saturating_sub(also_shared);
         shared = also_shared.max(shared);
     }
-    (own + shared) * page_size() as u64
+    let [own, shared] = [own, shared].map(|pages| pages * page_size() as u64);
+    Memory { usage: own + shared, working_set: own + shared, rss: own, cache: shared }
 }
 
 /// CPU time that the machine's processors worked since boot and memory in use without the cache of files that are not
@@ -178,7 +236,14 @@ pub fn machine() -> Option<Reading> {
     let used = kib("MemTotal")?.saturating_sub(kib("MemFree")?);
     Some(Reading {
         cpu: nanoseconds(busy_ticks(cpu.lines().next()?)?),
-        working_set: used.saturating_sub(kib("Inactive(file)")?) * 1024,
+        memory: Memory {
+            usage: used * 1024,
+            working_set: used.saturating_sub(kib("Inactive(file)")?) * 1024,
+            rss: kib("AnonPages")? * 1024,
+            cache: kib("Cached")? * 1024,
+        },
+        exact: true,
+        ..Reading::default()
     })
 }
 
@@ -195,10 +260,14 @@ pub async fn run(node: &Node, resolution: Duration) {
     let boot = Timestamp::UNIX_EPOCH;
     loop {
         ticks.tick().await;
-        let accounts = node.accounts.clone();
-        let work = move || (machine(), Timestamp::now(), accounts.read());
+        let (accounts, cgroups) = (node.accounts.clone(), node.cgroups.clone());
+        let work = move || {
+            cgroups.sweep();
+            (machine(), Timestamp::now(), accounts.read())
+        };
         let Ok((Some(machine), at, containers)) = tokio::task::spawn_blocking(work).await else { continue };
-        let sample = |at, reading: Reading| Sample { at, cpu: reading.cpu, working_set: reading.working_set };
+        let sample =
+            |at, reading: Reading| Sample { at, cpu: reading.cpu, working_set: reading.memory.working_set };
         node.usage.record(
             (&node.name, boot, sample(at, machine)),
             containers.into_iter().map(|(account, at, reading)| ContainerSample {
@@ -214,6 +283,7 @@ pub async fn run(node: &Node, resolution: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubelet::cgroup::Cgroups;
 
     #[test]
     fn a_counter_waits_once_for_what_is_missing_and_never_goes_back() {
@@ -233,12 +303,17 @@ mod tests {
     #[test]
     fn a_container_is_what_runs_below_its_shim() {
         let accounts = Arc::new(Accounts::default());
-        let open = accounts.open("u", "main");
+        // Control groups that this test has no process in: it looks at the process tree.
+        let directory = tempfile::tempdir().unwrap();
+        let container = Container { name: "main".to_owned(), ..Container::default() };
+        let limits = Limits::of(&container);
+        let group = Cgroups::none(directory.path()).create("x", &limits).unwrap();
+        let open = accounts.open(Account::new(&Pod::default(), &container, "process://x", limits, group));
         assert!(accounts.read().is_empty(), "nothing runs yet");
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         open.account().runs_below(std::process::id() as i32);
         let read = accounts.read();
-        assert!(read[0].2.working_set > 0);
+        assert!(read[0].2.memory.working_set > 0 && !read[0].2.exact);
         drop(open);
         assert!(accounts.read().is_empty());
         child.kill().unwrap();
@@ -248,6 +323,6 @@ mod tests {
     #[test]
     fn the_machine_uses_something() {
         let reading = machine().unwrap();
-        assert!(reading.cpu > 0 && reading.working_set > 0);
+        assert!(reading.cpu > 0 && reading.memory.working_set > 0);
     }
 }

@@ -100,8 +100,13 @@ async fn the_next_start_kills_what_an_earlier_one_left() {
     fs::remove_file(directory.path().join("kubeconfig")).unwrap();
     assert_eq!(running(&sleeper).len(), 3);
 
+    let groups = fs::read_to_string(directory.path().join("cgroups")).unwrap_or_default();
+    let groups: Vec<&Path> = groups.lines().map(Path::new).collect();
+    assert!(groups.iter().all(|group| group.exists()), "{groups:?}");
+
     let mut server = serve(directory.path());
     client(directory.path()).await;
+    wait_until("the end of their control groups", PATIENCE, || groups.iter().all(|group| !group.exists()));
     wait_until("the end of the leftovers", PATIENCE, || running(&sleeper).is_empty());
     let marked_now = marked(CLUSTER_MARKER, &id);
     assert!(!marked_now.contains(&shims[0]), "{marked_now:?}");

@@ -4,6 +4,7 @@
 mod cleanup;
 mod configuration;
 mod lifecycle;
+mod limits;
 mod node;
 mod postgres;
 mod support;

@@ -11,6 +11,7 @@ use std::{
 use cluster::{
     api::{ApiServer, ApiServerConfig},
     kubelet::{self, Catalog, KubeletConfig},
+    metrics::Usage,
     net::Addresses,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -34,6 +35,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct TestNode {
     pub directory: tempfile::TempDir,
     pub client: Client,
+    pub usage: Usage,
     shutdown: CancellationToken,
     kubelet: JoinHandle<()>,
     lines: Arc<Lines>,
@@ -79,7 +81,7 @@ impl TestNode {
         };
         let stop = shutdown.clone();
         let kubelet = tokio::spawn(async move { kubelet::run(config, stop).await.unwrap() });
-        Self { directory, client, shutdown, kubelet, lines }
+        Self { directory, client, usage: server.usage().clone(), shutdown, kubelet, lines }
     }
 
     pub async fn stop(self) {

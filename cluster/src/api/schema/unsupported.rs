@@ -31,7 +31,7 @@ const POD: [(&str, &str); 20] = [
 
 /// Fields of a container, as paths.
 const CONTAINER: [(&str, &str); 13] = [
-    ("/resources/limits", "limits are not enforced"),
+    ("/resources/limits/ephemeral-storage", "the use of disks is not limited"),
     ("/securityContext/capabilities", "capabilities are not changed"),
     ("/securityContext/privileged", "containers are processes of this machine"),
     ("/securityContext/allowPrivilegeEscalation", "it is not enforced"),
@@ -195,7 +195,7 @@ mod tests {
         let deployments = resources::find("apps", "v1", "deployments").unwrap();
         let object = json!({"spec": {"template": {"spec": {
             "hostNetwork": true, "dnsPolicy": "ClusterFirst",
-            "containers": [{"name": "a", "resources": {"limits": {"cpu": "1"}}}],
+            "containers": [{"name": "a", "resources": {"limits": {"cpu": "1", "ephemeral-storage": "1Gi"}}}],
         }}}});
         let found = warnings(deployments, &object, None);
         assert_eq!(found.len(), 2, "{found:?}");
@@ -203,7 +203,8 @@ mod tests {
             found[0].starts_with("spec.template.spec.hostNetwork: not supported by this cluster"),
             "{found:?}"
         );
-        assert!(found[1].starts_with("spec.template.spec.containers[0].resources.limits"), "{found:?}");
+        let limit = "spec.template.spec.containers[0].resources.limits.ephemeral-storage";
+        assert!(found[1].starts_with(limit), "{found:?}");
         assert!(warnings(deployments, &object, Some(&object)).is_empty());
     }
 }

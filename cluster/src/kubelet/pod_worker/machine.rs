@@ -432,6 +432,10 @@ impl PodWorker {
 
     /// Fields that would change behaviour on another cluster are named, not ignored silently.
     fn warn_about_unsupported_fields(&self) {
+        if let Some(message) = unsupported::limits(&self.pod, self.node.cgroups.unavailable()) {
+            let pod = reference(&self.pod, None);
+            self.node.recorder.kubelet(pod, EventType::Warning, "LimitsNotEnforced", message);
+        }
         let fields = unsupported::fields(&self.pod);
         if !fields.is_empty() {
             let message =
