@@ -5,6 +5,8 @@
 //! Latencies travel as histograms, which merge without loss; nothing is averaged on the way.
 
 mod protocol;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 pub use protocol::{
     Assignment, Command, Entry, Frame, HISTOGRAM_DIGITS, HISTOGRAM_MAX_US, Message, PROTOCOL_VERSION, Reason,
