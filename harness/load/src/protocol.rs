@@ -129,6 +129,7 @@ pub struct Entry {
     /// Step, as its place in [`LoadSpec::steps`].
     pub step: usize,
     /// Answers by status code.
+    #[serde(with = "harness_event::status_counts")]
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without an answer by kind of error: `connect`, `timeout`, `reset`, `protocol`, `tls`, `body`, `value` (a value
     /// that a request needs was not in an earlier answer).
