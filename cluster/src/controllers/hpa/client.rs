@@ -172,15 +172,12 @@ impl Reader {
             "/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods?labelSelector={}",
             encoded(selector)
         );
-        let list: List<PodMetrics> = self.get(&path).await.map_err(|error| {
+        let request = Request::get(path).body(Vec::new()).map_err(|error| error.to_string())?;
+        let body = self.client.request_text(request).await.map_err(|error| {
             let error = described(&error, "pods.metrics.k8s.io");
             format!("unable to fetch metrics from resource metrics API: {error}")
         })?;
-        if list.items.is_empty() {
-            return Err("no metrics returned from resource metrics API".to_owned());
-        }
-        let samples = list.items.iter().filter_map(|pod| pod.sample(resource, container));
-        Ok(Reading::Pods(samples.collect()))
+        resource_reading(&body, resource, container)
     }
 
     /// Path below which custom metrics are served, in the preferred version.
@@ -281,6 +278,16 @@ impl Reader {
             .map(Reading::Values)
             .ok_or_else(|| "the external metrics API answered with a value that is no quantity".to_owned())
     }
+}
+
+/// The samples in an answer of the resource metrics API.
+pub fn resource_reading(body: &str, resource: &str, container: Option<&str>) -> Result<Reading, String> {
+    let list: List<PodMetrics> = serde_json::from_str(body)
+        .map_err(|error| format!("unable to fetch metrics from resource metrics API: {error}"))?;
+    if list.items.is_empty() {
+        return Err("no metrics returned from resource metrics API".to_owned());
+    }
+    Ok(Reading::Pods(list.items.iter().filter_map(|pod| pod.sample(resource, container)).collect()))
 }
 
 /// The API group of a reference.
