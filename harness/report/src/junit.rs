@@ -20,6 +20,9 @@ pub fn junit(events: &[Event], verdict: &Verdict) -> Result<String, SerializeErr
     suite.set_time(Timing::of(events).duration.to_duration());
     suite.add_property(("scenario", scenario));
     suite.add_property(("outcome", verdict.outcome.to_string().as_str()));
+    for caveat in &verdict.caveats {
+        suite.add_property(("caveat", caveat.as_str()));
+    }
     suite.add_test_case(whole_run(scenario, verdict));
     for check in &verdict.checks {
         suite.add_test_case(case(scenario, check));
@@ -38,6 +41,9 @@ fn whole_run(scenario: &str, verdict: &Verdict) -> TestCase {
     };
     let mut case = TestCase::new("run", status);
     case.set_classname(scenario);
+    if !verdict.caveats.is_empty() {
+        case.set_system_out(verdict.caveats.join("\n"));
+    }
     case
 }
 

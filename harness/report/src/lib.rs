@@ -7,12 +7,18 @@
 mod duration;
 mod junit;
 mod line;
+mod loads;
+mod objectives;
+mod progress;
 mod result;
 mod style;
 mod summary;
+mod table;
 
 pub use junit::junit;
 pub use line::LineView;
+pub use loads::{LoadFigures, LoadReport};
+pub use objectives::{SloReport, WindowReport};
 pub use result::{RESULT_FORMAT, RunResult, Timing};
 pub use style::{Style, Tone};
 pub use summary::summary;

@@ -6,6 +6,8 @@ use harness_event::{CancelReason, Event, EventKind, FaultAction, Labels, Notific
 
 use crate::{
     duration::offset,
+    objectives,
+    progress::Progress,
     style::{Style, Tone},
 };
 
@@ -17,6 +19,7 @@ pub struct LineView {
     /// Last word on each steady-state check and each probe step: only changes are told.
     last: HashMap<String, String>,
     started: bool,
+    progress: Progress,
 }
 
 /// Width of the columns on the left: time and phase.
@@ -26,12 +29,13 @@ const PHASE: usize = 9;
 impl LineView {
     /// A view that has not seen anything yet.
     pub fn new(style: Style) -> Self {
-        Self { style, phase: "", last: HashMap::new(), started: false }
+        Self { style, phase: "", last: HashMap::new(), started: false, progress: Progress::default() }
     }
 
     /// The lines for one event; most have none or one.
     pub fn lines(&mut self, event: &Event) -> Vec<String> {
         if let EventKind::RunStarted { run, scenario, plan, .. } = &event.kind {
+            self.progress = Progress::new(plan);
             return self.header(run, scenario, plan);
         }
         if let EventKind::PhaseStarted { phase } = &event.kind {
@@ -116,6 +120,26 @@ impl LineView {
             EventKind::AlertHistoryMissing { error } => {
                 Some((Some(Tone::Warn), format!("the record of alerts is missing: {error}")))
             }
+            EventKind::TimeCompressed { factor, unscaled } => {
+                let rules = unscaled.iter().map(|rule| format!("; does not scale: {rule}"));
+                let text =
+                    format!("time is compressed x{factor}, not a latency claim{}", rules.collect::<String>());
+                Some((Some(Tone::Warn), text))
+            }
+            EventKind::LoadStarted { .. }
+            | EventKind::LoadSampled { .. }
+            | EventKind::LoadFinished { .. }
+            | EventKind::LoadFailed { .. } => self.progress.of_load(kind),
+            EventKind::AutoscalerObserved(seen) => self.progress.of_autoscaler(seen, self.style),
+            EventKind::BudgetObserved(seen) => self.progress.of_budget(seen),
+            EventKind::SloDefined(definition) => {
+                self.progress.slo_defined(definition);
+                Some((Some(Tone::Dim), objectives::defined(definition)))
+            }
+            EventKind::SloMissing { slo, error } => {
+                Some((Some(Tone::Warn), format!("SLO {slo} is not known to Prometheus: {error}")))
+            }
+            EventKind::SloSampled(sample) => self.progress.of_slo(sample),
             _ => fault(kind, self.style),
         }
     }

@@ -1,7 +1,11 @@
 //! `result.json`: the verdict for programs. Documented in `docs/result-json.md`.
 
-use harness_event::{DetectionBound, Event, EventKind, Millis, Phase, RunTarget, Timestamp, Verdict};
+use harness_event::{
+    DetectionBound, Event, EventKind, Millis, Phase, RunTarget, Scaling, Timestamp, Verdict,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::{loads::LoadReport, objectives::SloReport};
 
 /// Version of the format. Fields are only ever added within a version.
 pub const RESULT_FORMAT: u32 = 1;
@@ -33,6 +37,18 @@ pub struct RunResult {
     pub verdict: Verdict,
     /// What the configuration allows at best and at worst for each expected alert.
     pub bounds: Vec<DetectionBound>,
+    /// Time compression of the alert rules: so many seconds of their own time passed in one second.
+    #[serde(default)]
+    pub compressed: Option<u32>,
+    /// What was measured of each load.
+    #[serde(default)]
+    pub loads: Vec<LoadReport>,
+    /// What each autoscaler did.
+    #[serde(default)]
+    pub autoscalers: Vec<Scaling>,
+    /// What happened to each error budget.
+    #[serde(default)]
+    pub slos: Vec<SloReport>,
 }
 
 /// Where the time went.
@@ -98,6 +114,13 @@ impl RunResult {
             exit_code: verdict.outcome.exit_code(),
             verdict: verdict.clone(),
             bounds: bounds.collect(),
+            compressed: events.iter().find_map(|event| match event.kind {
+                EventKind::TimeCompressed { factor, .. } => Some(factor),
+                _ => None,
+            }),
+            loads: LoadReport::of(events),
+            autoscalers: Scaling::of(events),
+            slos: SloReport::of(events),
         })
     }
 

@@ -1,22 +1,30 @@
 //! The end of a run for people: the way of each alert, each check, the verdict.
 
-use harness_event::{Check, Detection, Event, EventKind, Millis, Outcome, Resolution, Verdict};
+use harness_event::{Check, Detection, Event, EventKind, Millis, Outcome, Resolution, Scaling, Verdict};
 
 use crate::{
     duration::between,
+    loads::{self, LoadReport},
+    objectives::{self, SloReport},
     result::Timing,
     style::{Style, Tone},
+    table,
 };
 
 /// The summary's lines.
 pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
-    let touched = events.iter().any(|event| matches!(event.kind, EventKind::FaultPlanned { .. }));
+    let touched = events.iter().any(|event| touches(events, &event.kind));
     // Where nothing was done, or the run was stopped half-way, the reason says it all.
     let tells = touched && verdict.outcome != Outcome::Aborted;
     if tells && !verdict.detections.is_empty() {
         lines.push(String::new());
         lines.extend(detections(&verdict.detections, style));
+    }
+    if tells {
+        lines.extend(loads::lines(&LoadReport::of(events), style));
+        lines.extend(scalings(&Scaling::of(events), style));
+        lines.extend(objectives::lines(&SloReport::of(events), style));
     }
     if tells && !verdict.checks.is_empty() {
         lines.push(String::new());
@@ -25,10 +33,49 @@ pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String>
     lines.push(String::new());
     lines.push(verdict_line(verdict, style, tells));
     lines.extend(verdict.reasons.iter().map(|reason| format!("  {reason}")));
+    lines.extend(verdict.caveats.iter().map(|caveat| style.paint(Tone::Warn, &format!("  note: {caveat}"))));
     if verdict.outcome == Outcome::RollbackIncomplete {
         lines.push(format!("  {}", style.paint(Tone::Bad, "run `harness recover` to undo what is left")));
     }
     lines.extend(timing(events, style));
+    lines
+}
+
+/// True if something happened to the system: a fault, or a load that is no background.
+fn touches(events: &[Event], kind: &EventKind) -> bool {
+    let timed = |name: &str| {
+        let load = loads::plan(events).and_then(|plan| plan.load(name));
+        load.is_some_and(|load| !load.is_background())
+    };
+    match kind {
+        EventKind::FaultPlanned { .. } => true,
+        EventKind::LoadStarted { load, .. } => timed(load),
+        _ => false,
+    }
+}
+
+/// What became of the scaled workloads.
+fn scalings(scalings: &[Scaling], style: Style) -> Vec<String> {
+    const HEAD: [&str; 7] =
+        ["autoscaler", "limits", "replicas", "most after", "back after", "turns", "ready within"];
+    if scalings.is_empty() {
+        return Vec::new();
+    }
+    let time = |length: Option<Millis>| length.map_or_else(|| "-".to_owned(), |length| length.to_string());
+    let arrow = style.arrow();
+    let row = |one: &Scaling| {
+        [
+            one.autoscaler.clone(),
+            format!("{} to {}", one.min, one.max),
+            format!("{} {arrow} {} {arrow} {}", one.from, one.most, one.to),
+            time(one.reached_after),
+            time(one.back_after),
+            one.direction_changes.to_string(),
+            time(one.worst_lag),
+        ]
+    };
+    let mut lines = vec![String::new()];
+    lines.extend(table::lines(HEAD, scalings.iter().map(row).collect(), style));
     lines
 }
 

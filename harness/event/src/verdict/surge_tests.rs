@@ -76,7 +76,7 @@ fn a_surge_in_which_all_is_well_passes() {
         CheckOutcome::Passed,
         "more replicas asked for 2 times, ready after 2s at most",
     );
-    assert_check(&verdict, TURNS, CheckOutcome::Passed, "1 changes of direction (2, 4, 6, 2)");
+    assert_check(&verdict, TURNS, CheckOutcome::Passed, "1 change of direction (2, 4, 6, 2)");
     assert_check(&verdict, DOWN, CheckOutcome::Passed, "from 6 back to 2 after 9s");
     assert_check(&verdict, BUDGET, CheckOutcome::Passed, "at least 2 healthy, 1 demanded");
     assert_check(&verdict, BURN, CheckOutcome::Passed, "burn rate over 1h at most 0.1 in 15000 requests");

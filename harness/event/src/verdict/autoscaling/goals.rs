@@ -244,7 +244,8 @@ fn direction_changes(case: &Case<'_>, at_most: u32) -> Result<Judged, String> {
         return Ok((CheckOutcome::Passed, format!("{} all the time", case.replicas_before.desired), None));
     };
     let turns = turns(&changes);
-    let text = format!("{turns} changes of direction ({})", way(first.from));
+    let plural = if turns == 1 { "change" } else { "changes" };
+    let text = format!("{turns} {plural} of direction ({})", way(first.from));
     Ok(match turns <= at_most {
         true => (CheckOutcome::Passed, text, None),
         false => failed(format!("{text}, at most {at_most} allowed")),
