@@ -178,11 +178,11 @@ impl LoadProgress {
         }
         let Sum { length, requests, failed, users, behind, p99_us } = std::mem::take(&mut self.sum);
         let rate = trimmed(requests as f64 / length.as_secs_f64().max(0.001), 0);
-        let mut text =
-            format!("{rate}/s, {failed} of {requests} failed, p99 up to {}, {users} users", latency(p99_us));
-        if behind > Millis(0) {
-            text.push_str(&format!(", {behind} behind"));
-        }
+        let late = if behind > Millis(0) { format!(", {behind} behind") } else { String::new() };
+        let text = format!(
+            "{rate}/s, {failed} of {requests} failed, p99 up to {}, {users} users{late}",
+            latency(p99_us)
+        );
         Some(((failed > 0).then_some(Tone::Warn), text))
     }
 }
