@@ -21,7 +21,7 @@ use tokio::{
 /// Longest line of a worker: far more than any frame needs.
 const LINE_LIMIT: usize = 8 << 20;
 /// So much of what it writes to standard error is kept, from the end.
-const STDERR_KEPT: usize = 2048;
+const STDERR_KEPT: usize = 1024;
 /// Lines that may wait for a worker that does not read.
 const WAITING_LINES: usize = 16;
 /// How long a dead worker's last words on standard error are waited for.
