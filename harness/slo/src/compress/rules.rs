@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CompressError, Length, Ratio, Report,
+    prometheus::{SHORTEST_INTERVAL, too_often},
     thresholds::{self, Kinds},
 };
 use crate::promql;
@@ -112,6 +113,7 @@ pub fn scale_rules(files: &mut [&mut RuleFile], ratio: Ratio, sampling: Sampling
         return;
     }
     let kinds = Kinds::of(files.iter().flat_map(|file| &file.groups).flat_map(|group| &group.rules));
+    let mut clamped = 0;
     for group in files.iter_mut().flat_map(|file| &mut file.groups) {
         let place = format!("group {}", group.name);
         for (what, length) in [("interval", &mut group.interval), ("query_offset", &mut group.query_offset)] {
@@ -119,9 +121,34 @@ pub fn scale_rules(files: &mut [&mut RuleFile], ratio: Ratio, sampling: Sampling
                 report.scale(length, ratio, &format!("{place}, {what}"));
             }
         }
+        clamped += usize::from(clamp(&mut group.interval, &place, sampling, report));
         for rule in &mut group.rules {
             scale_rule(rule, &group.name, ratio, sampling.in_group(group.interval), &kinds, report);
         }
+    }
+    if let Some(global) = sampling.evaluation.filter(|_| clamped > 0) {
+        report.warn(
+            "rules",
+            format_args!(
+                "{clamped} groups have an interval of their own that would be shorter than {global}: they are evaluated every {global}"
+            ),
+        );
+    }
+}
+
+/// Evaluating a group more often than there are samples shows nothing new, and costs as much as ever. True if its interval was
+/// kept longer than scaled.
+fn clamp(interval: &mut Option<Length>, place: &str, sampling: Sampling, report: &mut Report) -> bool {
+    match (*interval, sampling.evaluation) {
+        (Some(own), Some(global)) if own < global => {
+            *interval = Some(global);
+            true
+        }
+        (Some(own), None) if own < SHORTEST_INTERVAL => {
+            report.problem(place, too_often("evaluating", own));
+            false
+        }
+        _ => false,
     }
 }
 

@@ -44,6 +44,21 @@ fn every_duration_of_a_rule_file_is_scaled() {
 }
 
 #[test]
+fn groups_are_not_evaluated_more_often_than_there_are_samples() {
+    let text =
+        "groups: [{name: a, interval: 5s}, {name: b, interval: 1s}, {name: c, interval: 1m}, {name: d}]";
+    let (file, report) = rules(text);
+    let intervals: Vec<_> = file.groups.iter().map(|group| group.interval.map(Length::millis)).collect();
+    assert_eq!(intervals, [Some(1000), Some(1000), Some(2000), None]);
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert!(report.warnings[0].starts_with("rules: 2 groups have an interval of their own"), "{report:?}");
+    // Without knowing how often there are samples, too often is an error.
+    let mut report = Report::default();
+    scale_rules(&mut [&mut RuleFile::parse("x", text).unwrap()], BY_30, Sampling::default(), &mut report);
+    assert_eq!(report.problems, ["group b: evaluating every 33ms is too often, 100ms is the limit"]);
+}
+
+#[test]
 fn a_field_that_is_not_known_is_refused() {
     let error =
         RuleFile::parse("x.yml", "groups: [{name: g, rules: [{alert: A, expr: up, fore: 5m}]}]").unwrap_err();
