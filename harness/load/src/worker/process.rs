@@ -247,7 +247,7 @@ impl Worker<'_> {
             }
         }
         let now = Instant::now();
-        if self.frames.from.is_some() {
+        if self.frames.start.is_some() {
             self.send_frame(now)?;
         }
         let ended_at = self.shared.clock.timestamp(self.frames.last_end.unwrap_or(now));

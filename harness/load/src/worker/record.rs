@@ -95,7 +95,9 @@ impl Recorder {
         cell.first_start = Some(cell.first_start.map_or(outcome.start, |first| first.min(outcome.start)));
         let micros = outcome.end.saturating_duration_since(outcome.start).as_micros();
         let micros = u64::try_from(micros).unwrap_or(u64::MAX).clamp(1, HISTOGRAM_MAX_US);
-        cell.latencies.get_or_insert_with(histogram).saturating_record(micros);
+        // Not the saturating way, which would clamp to the values that it holds so far instead of growing.
+        let recorded = cell.latencies.get_or_insert_with(histogram).record(micros);
+        debug_assert!(recorded.is_ok(), "it grows up to the largest value");
     }
 
     /// Takes all counts out.

@@ -244,9 +244,9 @@ mod tests {
     #[test]
     fn what_is_taken_is_forgotten() {
         let mut schedule = Schedule::new(Profile::new(&[stage(10.0, None, None)]));
-        for second in 1..1000 {
+        for second in 1..1000u32 {
             schedule.set_factor(f64::from(second), 1.0);
-            schedule.taken(u64::from(second.unsigned_abs()) * 10);
+            schedule.taken(u64::from(second) * 10);
         }
         assert!(schedule.pieces.len() <= 2, "{}", schedule.pieces.len());
         assert!((schedule.time_of(20_000).unwrap() - 2000.0).abs() < 1e-6);
