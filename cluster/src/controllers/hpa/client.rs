@@ -405,7 +405,7 @@ struct ExternalValue {
 }
 
 /// A duration as Go prints it: `9.992s`, `1m0s`.
-fn go_duration(text: &str) -> Option<SignedDuration> {
+pub fn go_duration(text: &str) -> Option<SignedDuration> {
     let mut rest = text;
     let mut seconds = 0.0;
     while !rest.is_empty() {

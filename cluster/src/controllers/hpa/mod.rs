@@ -14,6 +14,7 @@ pub mod replicas;
 
 use std::sync::Arc;
 
+pub use client::go_duration;
 pub use options::AutoscalerOptions;
 pub use reconcile::{Autoscalers, reconcile};
 
