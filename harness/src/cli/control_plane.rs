@@ -17,6 +17,10 @@ use crate::{
 
 /// How often what pods use is sampled: an autoscaler is watched for seconds here, not for minutes.
 const METRIC_RESOLUTION: Duration = Duration::from_secs(2);
+/// How often an autoscaler looks (kube-controller-manager: 15 s).
+const AUTOSCALER_SYNC: Duration = Duration::from_secs(2);
+/// How long an autoscaler waits before it removes pods (kube-controller-manager: 5 min).
+const DOWNSCALE_STABILIZATION: Duration = Duration::from_secs(10);
 /// Image of the pod that receives alerts.
 const OWN_IMAGE: &str = "sre-harness/harness";
 
@@ -35,6 +39,8 @@ pub(super) async fn exec(args: ControlPlaneArgs) -> Result<u8, ExpectedError> {
     let mut config = ClusterConfig::new(args.data_dir, vec![exe.into(), POD_SHIM.into()]);
     config.kubeconfig = Some(args.kubeconfig);
     config.metric_resolution = METRIC_RESOLUTION;
+    config.autoscaler.sync_period = AUTOSCALER_SYNC;
+    config.autoscaler.downscale_stabilization = DOWNSCALE_STABILIZATION;
     config.catalog = Catalog::builtin().with_binaries(args.services_dir).with_image(OWN_IMAGE, own);
     let cluster = tokio::select! {
         started = Cluster::start(config) => started.map_err(|error| internal("the cluster can't start", error))?,
