@@ -2,6 +2,8 @@
 
 use std::{error::Error, io, path::PathBuf};
 
+use harness_slo::compress::CompressError;
+
 use crate::{
     exit_code,
     output::{Output, Style},
@@ -108,11 +110,13 @@ impl ExpectedError {
                 | StackError::Record(_)
                 | StackError::NoManifests
                 | StackError::Manifests(_)
+                | StackError::Compress { .. }
                 | StackError::Services(_) => exit_code::USAGE,
                 StackError::ControlPlane(_)
                 | StackError::Target(_)
                 | StackError::Apply(_)
                 | StackError::NotReady(_)
+                | StackError::NotLoaded(_)
                 | StackError::Stop { .. } => exit_code::UNREACHABLE,
             },
             Self::Unreachable { .. } => exit_code::UNREACHABLE,
@@ -152,6 +156,11 @@ impl ExpectedError {
                     format!("{} ({}): {}", program.program, program.install, program.purpose)
                 };
                 Some(programs.iter().map(line).collect::<Vec<_>>().join("\n"))
+            }
+            StackError::Compress { source: CompressError::Impossible { problems }, .. }
+                if problems.len() > 1 =>
+            {
+                Some(problems.join("\n"))
             }
             StackError::Ports(held) => {
                 Some(held.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
@@ -246,10 +255,15 @@ fn stack_hint(error: &StackError) -> Option<String> {
             "`harness up` leaves the stack running to look into; `harness down` ends it".to_owned()
         }
         StackError::Target(error) => return error.hint(),
+        StackError::Compress { .. } => {
+            "a smaller factor keeps more samples in each range; docs/compressed-time.md says what limits it"
+                .to_owned()
+        }
         StackError::ControlPlane(ControlPlaneError::Start { .. } | ControlPlaneError::Died { .. })
         | StackError::ControlPlane(ControlPlaneError::Late { .. })
         | StackError::Services(ServicesError::Build { .. })
         | StackError::Manifests(_)
+        | StackError::NotLoaded(_)
         | StackError::Image(_)
         | StackError::Apply(_)
         | StackError::Stop { .. } => return None,

@@ -148,6 +148,10 @@ pub struct StackArgs {
     /// How long the embedded stack may take to get ready
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration)]
     pub ready_timeout: Duration,
+    /// Compress the alert rules' time: N seconds of production time pass in one second. All durations of rules, Prometheus and
+    /// Alertmanager are divided alike [default: as the scenario says, else as the manifests are written]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub compress: Option<u32>,
 }
 
 /// Check scenario files and show every problem in them

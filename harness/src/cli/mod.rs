@@ -9,6 +9,7 @@ mod doctor;
 mod down;
 mod dry_run;
 mod judge;
+mod pace;
 mod recover;
 mod reports;
 mod run;

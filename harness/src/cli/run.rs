@@ -21,17 +21,19 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     args::{MonitoringArgs, RunArgs, StackArgs},
-    dry_run, reports, signals,
+    dry_run, pace, reports, signals,
 };
 use crate::{
     expected_error::{ExpectedError, chain},
     output::Output,
-    stack::{self, Stack, StackOptions},
+    stack::{self, Compression, Stack, StackOptions},
     target::Target,
 };
 
 pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, ExpectedError> {
-    let scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
+    let mut scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
+    scenario.plan.compress = pace::wanted(args.stack.compress, scenario.plan.compress, context)?;
+    let compress = scenario.plan.compress;
     if !args.dry_run {
         // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
         for path in args.junit.iter().chain(&args.json) {
@@ -41,13 +43,17 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     // From here on signals do not end the process: what was started or changed is undone first.
     let cancel = Cancel::listen();
     if args.dry_run {
-        let (target, stack) = connect(&args.stack, context, &cancel).await?;
+        // A stack that is up keeps its pace: a dry run changes nothing.
+        let (target, stack) = connect(&args.stack, compress, false, context, &cancel).await?;
+        if let Some(stack) = &stack {
+            pace::compare(compress, stack.compression.as_ref(), context);
+        }
         let result = dry_run::show(&scenario.plan, &target, directory(&args.scenario), context).await;
         take_down(stack, false, context).await?;
         return result;
     }
     let record = Record::create(context, &args.scenario, &scenario)?;
-    let connected = connect(&args.stack, context, &cancel).await;
+    let connected = connect(&args.stack, compress, true, context, &cancel).await;
     let (target, stack) = match connected {
         Ok(connected) => connected,
         Err(error) => {
@@ -58,7 +64,9 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     };
     let bring_up =
         stack.as_ref().filter(|stack| stack.started_by_us).map_or(Duration::ZERO, |stack| stack.bring_up);
-    let verdict = run(record.options(&scenario, bring_up, &cancel), &target, &record.log).await;
+    let compression = stack.as_ref().and_then(|stack| stack.compression.clone());
+    let verdict =
+        run(record.options(&scenario, bring_up, compression.as_ref(), &cancel), &target, &record.log).await;
     let left = !verdict.left_behind.is_empty();
     let result = finish(record, &verdict, &args, context);
     // A stack in which a fault is left is kept: there is something to recover in it.
@@ -105,6 +113,8 @@ fn read_scenario(
 /// The cluster of the user's own, or the embedded one, brought up if it is not there.
 async fn connect(
     args: &StackArgs,
+    compress: Option<u32>,
+    retime: bool,
     context: &Context,
     cancel: &Cancel,
 ) -> Result<(harness_engine::Target, Option<Stack>), ExpectedError> {
@@ -126,7 +136,9 @@ async fn connect(
         state_dir: context.state_dir.clone(),
         deploy_dir: args.deploy_dir.clone(),
         ready_timeout: args.ready_timeout,
+        compress,
         reapply: false,
+        retime,
         keep_failed: false,
     };
     let progress = context.progress();
@@ -239,7 +251,13 @@ impl Record {
         Ok(Self { run, dir, scenario: scenario_path, log, view })
     }
 
-    fn options(&self, scenario: &Scenario, bring_up: Duration, cancel: &Cancel) -> RunOptions {
+    fn options(
+        &self,
+        scenario: &Scenario,
+        bring_up: Duration,
+        compression: Option<&Compression>,
+        cancel: &Cancel,
+    ) -> RunOptions {
         RunOptions {
             run: self.run.clone(),
             run_dir: self.dir.clone(),
@@ -255,7 +273,7 @@ impl Record {
                 program: crate::own_exe().to_owned(),
                 arguments: vec![crate::LOAD_WORKER.to_owned()],
             },
-            compression: None,
+            compression: compression.map(|one| (one.factor, one.unscaled.clone())),
         }
     }
 

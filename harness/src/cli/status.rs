@@ -69,6 +69,11 @@ async fn stack_state(context: &Context) -> Result<Option<Target>, ExpectedError>
                 age(record.started_at),
                 target.version
             ));
+            if let Some(factor) =
+                stack::compression(&context.state_dir)?.map(|compression| compression.factor)
+            {
+                out.line(format_args!("  {:<13} compressed ×{factor}", "time"));
+            }
             for (name, url) in addresses::of(&target.client).await? {
                 out.line(format_args!("  {name:<13} {url}"));
             }

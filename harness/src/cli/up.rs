@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Context, addresses, args::UpArgs, signals};
+use super::{Context, addresses, args::UpArgs, pace, signals};
 use crate::{
     exit_code,
     expected_error::ExpectedError,
@@ -26,7 +26,9 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
         state_dir: context.state_dir.clone(),
         deploy_dir: args.stack.deploy_dir,
         ready_timeout: args.stack.ready_timeout,
+        compress: args.stack.compress,
         reapply: true,
+        retime: true,
         keep_failed: true,
     };
     let progress = context.progress();
@@ -52,6 +54,9 @@ async fn show(stack: &Stack, context: &Context) -> Result<u8, ExpectedError> {
         ));
     } else {
         out.line(out.paint(Style::Good, "The embedded stack was up already"));
+    }
+    if let Some(compression) = &stack.compression {
+        pace::show(compression, context);
     }
     let target = Target::embedded(&stack.kubeconfig).await?;
     for (name, url) in addresses::of(&target.client).await? {

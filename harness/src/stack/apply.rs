@@ -60,7 +60,7 @@ pub enum ApplyError {
 }
 
 /// Applies objects in stages, so that what others need is there first. Objects of a stage are applied side by side.
-pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), ApplyError> {
+pub async fn apply(client: &Client, objects: &[&Value]) -> Result<(), ApplyError> {
     let discovery = match Discovery::new(client.clone()).run_aggregated().await {
         Ok(discovery) if discovery.groups().next().is_some() => discovery,
         // Servers before 1.26 only have the old form.
@@ -69,7 +69,7 @@ pub async fn apply(client: &Client, objects: &[Value]) -> Result<(), ApplyError>
             .await
             .map_err(|error| ApplyError::Discovery(Box::new(error)))?,
     };
-    let mut staged: Vec<&Value> = objects.iter().collect();
+    let mut staged: Vec<&Value> = objects.to_vec();
     staged.sort_by_key(|object| stage(object));
     for group in staged.chunk_by(|one, two| stage(one) == stage(two)) {
         stream::iter(group)

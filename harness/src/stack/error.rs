@@ -6,8 +6,9 @@ use cluster::{
     kubelet::catalog::{ImageError, ProgramStatus},
     net_holder::Holder,
 };
+use harness_slo::compress::CompressError;
 
-use super::{ApplyError, ControlPlaneError, ManifestError, NotReady, RecordError, ServicesError};
+use super::{ApplyError, ControlPlaneError, ManifestError, NotLoaded, NotReady, RecordError, ServicesError};
 use crate::target::TargetError;
 
 /// Why the embedded stack could not be brought up, found or stopped.
@@ -61,6 +62,18 @@ pub enum StackError {
     /// Not everything became available.
     #[error("the embedded stack did not get ready")]
     NotReady(#[source] Box<NotReady>),
+    /// The alert rules or what times them cannot be compressed.
+    #[error("the stack's time can't be compressed ×{factor}")]
+    Compress {
+        /// The factor that was asked for.
+        factor: u32,
+        /// Cause.
+        #[source]
+        source: CompressError,
+    },
+    /// The monitoring system runs with another configuration than the one applied.
+    #[error("the monitoring system does not run at the pace that was asked for")]
+    NotLoaded(#[source] NotLoaded),
     /// The control plane did not end.
     #[error("the control plane (pid {pid}) could not be stopped")]
     Stop {

@@ -16,13 +16,14 @@ use super::{
     apply,
     control_plane::{self, Process},
     error::StackError,
-    manifests,
+    loaded, manifests,
     paths::{Checkout, StateDir},
     ports, programs,
     progress::Progress,
     ready,
     record::{self, Probe, Record},
     services,
+    time::{self, Compression, Paced},
 };
 use crate::target::Target;
 
@@ -46,6 +47,10 @@ pub struct StackOptions {
     /// Apply the manifests also to a stack that is up. A run does not: what somebody has changed in the cluster is what they
     /// want to see tested.
     pub reapply: bool,
+    /// How many seconds of production time pass in one second; `None` leaves the pace that the manifests were written for.
+    pub compress: Option<u32>,
+    /// Bring a stack that is up to that pace, too, if it runs at another one.
+    pub retime: bool,
     /// Leave a stack that did not get ready running, so that one can look into it.
     pub keep_failed: bool,
 }
@@ -61,6 +66,8 @@ pub struct Stack {
     pub bring_up: Duration,
     /// The control plane.
     pub record: Record,
+    /// How its time is compressed, if it is.
+    pub compression: Option<Compression>,
 }
 
 /// What is there.
@@ -100,9 +107,10 @@ impl Stack {
         if let Probe::Live(record) = probe(state)? {
             return adopt(record, options, progress).await;
         }
-        let objects = read_manifests(options)?;
-        let needed = programs::check(&objects).await?;
-        let held = ports::held(&objects);
+        let paced = read_manifests(options)?;
+        let objects = &paced.objects;
+        let needed = programs::check(objects).await?;
+        let held = ports::held(objects);
         if !held.is_empty() {
             return Err(StackError::Ports(held));
         }
@@ -121,7 +129,7 @@ impl Stack {
         let mut process = command.start().await.map_err(StackError::ControlPlane)?;
         tracing::info!(took = ?started.elapsed(), "the control plane is ready");
         let result = match probe(state) {
-            Ok(Probe::Live(record)) => fill(record, &mut process, &objects, options, started, progress).await,
+            Ok(Probe::Live(record)) => fill(record, &mut process, &paced, options, started, progress).await,
             Ok(_) => Err(StackError::ControlPlane(process.ended().await)),
             Err(error) => Err(error),
         };
@@ -137,12 +145,13 @@ impl Stack {
 async fn fill(
     record: Record,
     process: &mut Process,
-    objects: &[Value],
+    paced: &Paced,
     options: &StackOptions,
     started: Instant,
     progress: &dyn Progress,
 ) -> Result<Stack, StackError> {
-    let work = deploy(objects, options, progress);
+    let everything: Vec<&Value> = paced.objects.iter().collect();
+    let work = deploy(&everything, paced, options, progress);
     tokio::select! {
         done = work => if let Err(error) = done {
             // A control plane that died is the cause of whatever failed then.
@@ -151,7 +160,8 @@ async fn fill(
         error = process.ended() => return Err(StackError::ControlPlane(error)),
     }
     let kubeconfig = options.state_dir.kubeconfig();
-    Ok(Stack { kubeconfig, started_by_us: true, bring_up: started.elapsed(), record })
+    let compression = paced.compression.clone();
+    Ok(Stack { kubeconfig, started_by_us: true, bring_up: started.elapsed(), record, compression })
 }
 
 /// Uses a stack that is up, finishing what an interrupted bring-up has left undone.
@@ -164,23 +174,45 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
             "note: the running stack was started by another build of the harness; `harness down` ends it",
         );
     }
-    if options.reapply || !options.state_dir.applied().exists() {
-        let objects = read_manifests(options)?;
-        deploy(&objects, options, progress).await?;
+    let state = &options.state_dir;
+    let mut compression = time::read(state)?;
+    let complete = state.applied().exists();
+    let other_pace = compression.as_ref().map(|present| present.factor) != options.compress;
+    if options.reapply || !complete || (options.retime && other_pace) {
+        let paced = read_manifests(options)?;
+        let work = if options.reapply || !complete {
+            paced.objects.iter().collect()
+        } else {
+            // What somebody has changed in the cluster is to stay: only what belongs to the pace is applied.
+            let present = compression.as_ref().map(|present| present.factor);
+            let present = pace(read_objects(options)?, present)?;
+            progress.done(&match options.compress {
+                Some(factor) => format!("the stack's time is compressed ×{factor} now"),
+                None => "the stack's time runs as its manifests say again".to_owned(),
+            });
+            time::different(&paced.objects, &present.objects)
+        };
+        deploy(&work, &paced, options, progress).await?;
+        compression = paced.compression;
     } else {
-        connect(&options.state_dir).await?;
+        connect(state).await?;
     }
-    let kubeconfig = options.state_dir.kubeconfig();
-    Ok(Stack { kubeconfig, started_by_us: false, bring_up: Duration::ZERO, record })
+    let kubeconfig = state.kubeconfig();
+    Ok(Stack { kubeconfig, started_by_us: false, bring_up: Duration::ZERO, record, compression })
 }
 
+/// Applies objects, waits until the workloads among them are available, and proves that the monitoring system runs at the pace.
 async fn deploy(
-    objects: &[Value],
+    objects: &[&Value],
+    paced: &Paced,
     options: &StackOptions,
     progress: &dyn Progress,
 ) -> Result<(), StackError> {
-    let target = connect(&options.state_dir).await?;
+    let state = &options.state_dir;
+    let target = connect(state).await?;
     progress.now("applying manifests");
+    // From here on the pace may be any, until all is applied.
+    gone(&state.applied(), fs::remove_file(state.applied()))?;
     let started = Instant::now();
     apply::apply(&target.client, objects).await.map_err(StackError::Apply)?;
     tracing::info!(objects = objects.len(), took = ?started.elapsed(), "manifests applied");
@@ -188,14 +220,30 @@ async fn deploy(
     ready::wait(&target.client, &expected, options.ready_timeout, progress)
         .await
         .map_err(|error| StackError::NotReady(Box::new(error)))?;
-    write(&options.state_dir.applied(), b"")
+    // As authored and never changed, there is nothing to prove.
+    if paced.compression.is_some() || time::read(state)?.is_some() {
+        loaded::wait(&target.client, &paced.objects, &paced.loaded, progress)
+            .await
+            .map_err(StackError::NotLoaded)?;
+    }
+    time::write(state, paced.compression.as_ref())?;
+    write(&state.applied(), b"")
 }
 
 async fn connect(state: &StateDir) -> Result<Target, StackError> {
     Target::embedded(&state.kubeconfig()).await.map_err(|error| StackError::Target(Box::new(error)))
 }
 
-fn read_manifests(options: &StackOptions) -> Result<Vec<Value>, StackError> {
+fn read_manifests(options: &StackOptions) -> Result<Paced, StackError> {
+    pace(read_objects(options)?, options.compress)
+}
+
+fn pace(objects: Vec<Value>, compress: Option<u32>) -> Result<Paced, StackError> {
+    let factor = compress.unwrap_or(1);
+    time::pace(objects, compress).map_err(|source| StackError::Compress { factor, source })
+}
+
+fn read_objects(options: &StackOptions) -> Result<Vec<Value>, StackError> {
     let directory = match &options.deploy_dir {
         Some(given) => given.clone(),
         None => Checkout::find().ok_or(StackError::NoManifests)?.deploy(),
@@ -273,7 +321,7 @@ async fn end(state: &StateDir, record: &Record) -> Result<Down, StackError> {
 
 /// Removes what a control plane that is gone has left.
 fn clean(state: &StateDir) -> Result<(), StackError> {
-    for file in [state.record(), state.kubeconfig(), state.applied()] {
+    for file in [state.record(), state.kubeconfig(), state.applied(), state.compression()] {
         gone(&file, fs::remove_file(&file))?;
     }
     let data = state.data();

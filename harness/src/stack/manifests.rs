@@ -88,6 +88,8 @@ struct GeneratorOptions {
     disable_name_suffix_hash: bool,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 /// All objects of a kustomization, in its order.
@@ -183,10 +185,15 @@ fn generate(
     if let Some(secret_type) = &generator.secret_type {
         object["type"] = json!(secret_type);
     }
-    let mut labels = options.labels.clone();
-    labels.extend(generator.options.labels.clone());
-    if !labels.is_empty() {
-        object["metadata"]["labels"] = json!(labels);
+    for (field, common, own) in [
+        ("labels", &options.labels, &generator.options.labels),
+        ("annotations", &options.annotations, &generator.options.annotations),
+    ] {
+        let mut all = common.clone();
+        all.extend(own.clone());
+        if !all.is_empty() {
+            object["metadata"][field] = json!(all);
+        }
     }
     Ok(object)
 }

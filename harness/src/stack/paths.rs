@@ -66,6 +66,11 @@ impl StateDir {
         self.stack().join("applied")
     }
 
+    /// How the stack's time is compressed; not there if it is not.
+    pub fn compression(&self) -> PathBuf {
+        self.stack().join("compression.json")
+    }
+
     /// Volumes and logs of the pods. Pods of root run as other users, who may not pass root's home: their data are kept
     /// beside the tools cache, which all users may pass, under a name that belongs to this state directory.
     pub fn data(&self) -> PathBuf {

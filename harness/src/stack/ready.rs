@@ -34,7 +34,7 @@ pub struct NotReady {
 }
 
 /// The Deployments among manifests.
-pub fn deployments(objects: &[Value]) -> BTreeSet<Name> {
+pub fn deployments(objects: &[&Value]) -> BTreeSet<Name> {
     let text =
         |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     objects

@@ -24,11 +24,20 @@ pub enum CompressError {
         source: Box<serde_saphyr::ser::Error>,
     },
     /// It would not work any more.
-    #[error("cannot be compressed: {}", problems.join("; "))]
+    #[error("{}", first(problems))]
     Impossible {
         /// Each reason, with the place.
         problems: Vec<String>,
     },
+}
+
+/// One problem in full, the others as a number: a list belongs on lines of its own.
+fn first(problems: &[String]) -> String {
+    match problems {
+        [] => String::new(),
+        [one] => one.clone(),
+        [one, rest @ ..] => format!("{one}; and {} more", rest.len()),
+    }
 }
 
 /// What was found while compressing.

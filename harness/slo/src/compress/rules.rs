@@ -116,10 +116,12 @@ pub fn scale_rules(files: &mut [&mut RuleFile], ratio: Ratio, sampling: Sampling
     let mut clamped = 0;
     for group in files.iter_mut().flat_map(|file| &mut file.groups) {
         let place = format!("group {}", group.name);
-        for (what, length) in [("interval", &mut group.interval), ("query_offset", &mut group.query_offset)] {
-            if let Some(length) = length {
-                report.scale(length, ratio, &format!("{place}, {what}"));
-            }
+        if let Some(interval) = &mut group.interval {
+            // Nothing is no problem here: it is not the interval that comes out.
+            *interval = interval.scaled(ratio).unwrap_or_default();
+        }
+        if let Some(offset) = &mut group.query_offset {
+            report.scale(offset, ratio, &format!("{place}, query_offset"));
         }
         clamped += usize::from(clamp(&mut group.interval, &place, sampling, report));
         for rule in &mut group.rules {

@@ -340,7 +340,10 @@ fn fast_files_are_slowed_down_for_less_and_sped_up_for_more() {
 
 #[test]
 fn a_compression_that_cannot_work_is_refused_with_every_reason() {
-    let error = |factor| compress(&mut system(), factor).unwrap_err().to_string();
+    let error = |factor| match compress(&mut system(), factor).unwrap_err() {
+        CompressError::Impossible { problems } => problems.join("\n"),
+        other => panic!("{other}"),
+    };
     let much = error(1000);
     for reason in [
         "scraping every 30ms is too often",
