@@ -16,14 +16,6 @@ impl Verdict {
     pub fn of(events: &[Event]) -> Self {
         conclude(&Facts::collect(events))
     }
-
-    /// True if a run that ended now would pass, provided that the loads in the background, which go on until the end and are
-    /// measured only there, end well. For deciding when to end; the verdict is [`Verdict::of`].
-    pub fn would_pass(events: &[Event]) -> bool {
-        let mut facts = Facts::collect(events);
-        facts.loads_go_on = true;
-        conclude(&facts).outcome == Outcome::Passed
-    }
 }
 
 fn conclude(facts: &Facts<'_>) -> Verdict {

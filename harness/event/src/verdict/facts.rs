@@ -115,8 +115,6 @@ pub(super) struct Facts<'a> {
     pub(super) answers: Vec<Answer<'a>>,
     pub(super) workloads: Vec<&'a ObservedWorkload>,
     pub(super) loads: BTreeMap<&'a str, LoadFacts<'a>>,
-    /// The loads in the background have not ended yet, and nobody may hold that against them.
-    pub(super) loads_go_on: bool,
     pub(super) autoscalers: Vec<&'a ObservedAutoscaler>,
     pub(super) budgets: Vec<&'a ObservedBudget>,
     pub(super) slos: BTreeMap<&'a str, SloFacts<'a>>,

@@ -48,15 +48,6 @@ impl<'a> LoadFacts<'a> {
         }
     }
 
-    /// True if it is at work in the background and its end is yet to come.
-    pub(super) fn goes_on(&self, facts: &Facts<'_>, spec: &LoadSpec) -> bool {
-        facts.loads_go_on
-            && spec.is_background()
-            && self.started_at.is_some()
-            && self.finish.is_none()
-            && self.failed.is_none()
-    }
-
     /// As something that happens to the system: its effect is the first user or the first due start, if anybody ever answered as
     /// expected. A load that reaches nobody strikes nobody.
     pub(super) fn as_fault(&self) -> FaultFacts {
@@ -87,6 +78,20 @@ impl<'a> LoadFacts<'a> {
             format!("{failed} of {requests} requests failed")
         };
         format!("nobody answered as expected: {}", instead.unwrap_or_else(sampled))
+    }
+
+    /// Statistics of a phase, of one step or of all. A load of a single step has no others.
+    pub(super) fn stats(
+        &self,
+        spec: &LoadSpec,
+        phase: LoadPhase,
+        step: Option<&str>,
+    ) -> Option<&'a LoadStats> {
+        let only = step.is_some()
+            && spec.steps.len() == 1
+            && spec.steps.iter().any(|one| Some(one.name.as_str()) == step);
+        let of_step = self.measured.get(&(phase, step));
+        of_step.or_else(|| self.measured.get(&(phase, None)).filter(|_| only)).copied()
     }
 
     /// Statistics of some phases of one step, or of all steps.
@@ -154,9 +159,7 @@ fn of_load(facts: &Facts<'_>, plan: &Plan, spec: &LoadSpec) -> Vec<String> {
     if !spec.is_background() {
         found.extend(facts.effect(name).err());
     }
-    if !load.goes_on(facts, spec) {
-        found.extend(unfinished(facts, spec, load));
-    }
+    found.extend(unfinished(facts, spec, load));
     let end = load.finish.as_ref().map_or(facts.end(), |finish| finish.ended_at);
     if let Some((since, length)) = load.silence(end) {
         found.push(format!("nothing is known of load {name:?} for {length} from {} on", since.clock()));

@@ -177,15 +177,14 @@ pub fn load_sample(load: &str, ms: i64, requests: u64, failed: u64) -> EventKind
     EventKind::LoadSampled { load: load.into(), sample }
 }
 
-/// Statistics of a phase, of all steps and of the only one.
+/// Statistics of a phase, of one step or of all.
 pub fn load_measured(
     load: &str,
     phase: LoadPhase,
-    from: i64,
-    to: i64,
-    requests: u64,
-    failed: u64,
-) -> [EventKind; 2] {
+    step: Option<&str>,
+    (from, to): (i64, i64),
+    (requests, failed): (u64, u64),
+) -> EventKind {
     let statuses = [(200, requests - failed), (503, failed)].into_iter().filter(|(_, count)| *count > 0);
     let latency = Latency {
         mean: 31_000.0,
@@ -196,24 +195,17 @@ pub fn load_measured(
         p999: 400_000,
         max: 900_000,
     };
-    let (from, to, errors) = (at(from), at(to), BTreeMap::new());
     let stats = LoadStats {
-        from,
-        to,
+        from: at(from),
+        to: at(to),
         requests,
         failed,
         statuses: statuses.collect(),
-        errors,
+        errors: BTreeMap::new(),
         bytes: requests * 1024,
         latency,
     };
-    let event = |step: Option<&str>| EventKind::LoadMeasured {
-        load: load.into(),
-        phase,
-        step: step.map(str::to_owned),
-        stats: stats.clone(),
-    };
-    [event(None), event(Some("image"))]
+    EventKind::LoadMeasured { load: load.into(), phase, step: step.map(str::to_owned), stats }
 }
 
 /// The SLO's rules: 99.9 % over 30 days, over windows from 5 minutes to 6 hours.
@@ -307,7 +299,7 @@ pub fn surge_run() -> Vec<EventKind> {
         budgeted(11_000, 6, 3),
         finished(SURGE, 16_000, "requests", 12_000, 0),
     ]);
-    kinds.extend(load_measured(SURGE, LoadPhase::During, 4000, 16_000, 12_000, 3));
+    kinds.push(load_measured(SURGE, LoadPhase::During, None, (4000, 16_000), (12_000, 3)));
     kinds.extend([
         scaled(24_000, 2, 6),
         autoscaled(24_010, 6, 2, Some(24_000), 4),
@@ -317,9 +309,9 @@ pub fn surge_run() -> Vec<EventKind> {
         EventKind::Note { text: "end".into() },
         finished(VISITORS, 34_000, "stopped", 3300, 3300),
     ]);
-    kinds.extend(load_measured(VISITORS, LoadPhase::Before, 1000, 4000, 300, 0));
-    kinds.extend(load_measured(VISITORS, LoadPhase::During, 4000, 16_000, 1200, 0));
-    kinds.extend(load_measured(VISITORS, LoadPhase::After, 16_000, 34_000, 1800, 0));
+    kinds.push(load_measured(VISITORS, LoadPhase::Before, None, (1000, 4000), (300, 0)));
+    kinds.push(load_measured(VISITORS, LoadPhase::During, None, (4000, 16_000), (1200, 0)));
+    kinds.push(load_measured(VISITORS, LoadPhase::After, None, (16_000, 34_000), (1800, 0)));
     kinds.extend([
         observed(),
         EventKind::PhaseStarted { phase: Phase::Verdict },
