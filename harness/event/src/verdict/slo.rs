@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{Millis, SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow, Timestamp};
 
-/// Evaluations may be so far apart, beside three times their usual distance: what burned between them is not known.
-const GAP: Millis = Millis::from_secs(3);
+/// Evaluations may be so far apart, or three times their usual distance if that is more: what burned between them is in the windows
+/// of the next one, which are longer than this, but how high it rose is not known.
+const GAP: Millis = Millis::from_secs(5);
 
 /// Judges an expectation on an error budget.
 pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &SloExpectation) -> Judged {
