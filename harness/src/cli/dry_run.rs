@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness_engine::conductor::dry_run;
+use harness_engine::{conductor::dry_run, load::length};
 use harness_event::{ExpectationKind, LoadSpec, LoadStart, Plan};
 
 use super::Context;
@@ -76,7 +76,7 @@ fn load_lines(load: &LoadSpec) -> Vec<String> {
         LoadStart::Background => "in the background".to_owned(),
         LoadStart::After(start) => format!("at +{start}"),
     };
-    let end = match (load.duration, load.requests) {
+    let end = match (length(load), load.requests) {
         (Some(duration), Some(requests)) => format!(" for {duration}, or until {requests} requests are done"),
         (Some(duration), None) => format!(" for {duration}"),
         (None, Some(requests)) => format!(" until {requests} requests are done"),

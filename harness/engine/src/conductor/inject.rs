@@ -18,7 +18,7 @@ use tokio::{
 use super::session::Session;
 use crate::{
     fault::{FaultError, Ledger, PlannedFault},
-    load::{Load, LoadState, Loads},
+    load::{Load, LoadState, Loads, length},
     log::Log,
     monitor::chain,
 };
@@ -100,9 +100,9 @@ async fn load_timeline(session: &Session, load: &Load, loads: &Loads, zero: Inst
     load.start();
     // It begins to end when its time is over, however long the requests in flight take, or when it is over.
     let begun = load.wait(|state| !matches!(state, LoadState::Starting | LoadState::Ready)).await;
-    match (begun, load.spec().duration) {
-        (LoadState::Running { .. }, Some(duration)) => {
-            let _ = tokio::time::timeout(duration.to_duration(), load.wait(LoadState::is_over)).await;
+    match (begun, length(load.spec())) {
+        (LoadState::Running { .. }, Some(length)) => {
+            let _ = tokio::time::timeout(length.to_duration(), load.wait(LoadState::is_over)).await;
         }
         _ => {
             load.wait(LoadState::is_over).await;

@@ -29,7 +29,7 @@ pub(super) fn length_of_all(plan: &Plan, events: &[Event]) -> Millis {
         let took = effect_at(events, &load.name)
             .zip(ended_at(events, &load.name))
             .map(|(started, ended)| ended - started);
-        let length = match (took, load.duration) {
+        let length = match (took, crate::load::length(load)) {
             (Some(took), Some(duration)) => took.min(duration),
             (took, duration) => took.or(duration)?,
         };

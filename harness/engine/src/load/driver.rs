@@ -215,7 +215,7 @@ impl Driver {
                     if stop_reason != StopReason::None {
                         return Err(DriveError::Stuck(limit.into()));
                     }
-                    return Err(match (self.spec.duration, self.spec.requests) {
+                    return Err(match (super::length(&self.spec), self.spec.requests) {
                         (None, Some(requests)) => DriveError::TooLong { requests },
                         _ => DriveError::Overtime(limit.into()),
                     });
@@ -229,9 +229,9 @@ impl Driver {
                 }
                 Message::Done { reason, ended_at, requests } => {
                     self.check_end(reason, requests, stop_reason)?;
-                    // The end of its input ends a worker that waits for more.
-                    drop(orders);
+                    // With its input open: the end of that would mean that the harness is gone.
                     self.close(worker).await?;
+                    drop(orders);
                     for fact in self.measured().facts(ended_at, reason) {
                         self.log.record(fact);
                     }
@@ -244,10 +244,10 @@ impl Driver {
 
     /// When the load ends by itself, counted from its start.
     fn own_end(&self) -> Option<Duration> {
-        match (self.spec.duration, self.spec.requests) {
-            (Some(duration), _) => Some(duration.to_duration()),
-            (None, _) if self.spec.is_background() => None,
-            (None, _) => Some(LONGEST.to_duration()),
+        match super::length(&self.spec) {
+            Some(length) => Some(length.to_duration()),
+            None if self.spec.is_background() => None,
+            None => Some(LONGEST.to_duration()),
         }
     }
 
@@ -280,7 +280,7 @@ impl Driver {
             Reason::Requests if self.spec.requests.is_none_or(|wanted| seen < wanted) => {
                 Err(DriveError::Reason("requests"))
             }
-            Reason::Duration if self.spec.duration.is_none() => Err(DriveError::Reason("duration")),
+            Reason::Duration if super::length(&self.spec).is_none() => Err(DriveError::Reason("duration")),
             Reason::Stopped if stopped == StopReason::None => Err(DriveError::Reason("stopped")),
             _ => Ok(()),
         }

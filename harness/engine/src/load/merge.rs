@@ -32,10 +32,13 @@ pub(super) enum FrameError {
     Histogram(String),
 }
 
-/// An empty histogram of the protocol's range.
+/// A histogram that grows with its values has a range up to the next power of two.
+const LARGEST: u64 = 2 * HISTOGRAM_MAX_US;
+
+/// An empty histogram that can take all of the protocol's.
 pub(super) fn histogram() -> Histogram<u64> {
     // The bounds are constants that satisfy the library's conditions.
-    Histogram::new_with_bounds(1, HISTOGRAM_MAX_US, HISTOGRAM_DIGITS).expect("bounds of the protocol")
+    Histogram::new_with_bounds(1, LARGEST, HISTOGRAM_DIGITS).expect("bounds of the protocol")
 }
 
 /// Reads an entry's histogram, and checks it against the entry's counts.
@@ -44,7 +47,7 @@ pub(super) fn read_histogram(entry: &Entry) -> Result<Histogram<u64>, FrameError
     let bytes = BASE64_STANDARD.decode(&entry.latencies).map_err(|error| unreadable(&error))?;
     let histogram: Histogram<u64> =
         Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| unreadable(&error))?;
-    if histogram.sigfig() != HISTOGRAM_DIGITS || histogram.high() > HISTOGRAM_MAX_US {
+    if histogram.sigfig() != HISTOGRAM_DIGITS || histogram.high() > LARGEST {
         return Err(unreadable(&"it has another range than the protocol's"));
     }
     let (requests, latencies) = (entry.requests(), histogram.len());

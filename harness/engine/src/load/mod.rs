@@ -24,3 +24,14 @@ pub use prepare::{PrepareError, PreparedLoad, ResolvedAddress, prepare_loads};
 pub use running::{Load, LoadState};
 pub use set::Loads;
 pub use worker::WorkerCommand;
+
+use harness_event::{LoadSpec, Millis};
+
+/// How long a load goes on, if time ends it: its duration, or that of its stages. One in the background goes on.
+pub fn length(load: &LoadSpec) -> Option<Millis> {
+    let stages = || {
+        let lengths: Option<Vec<Millis>> = load.stages.iter().map(|stage| stage.length).collect();
+        lengths.filter(|lengths| !lengths.is_empty() && !load.is_background())
+    };
+    load.duration.or_else(|| stages().map(|lengths| lengths.into_iter().sum()))
+}

@@ -106,8 +106,8 @@ async fn locate(resolver: &Resolver, given: &str) -> Result<String, super::addre
 
 /// A load that is no background must end by itself.
 fn endless(load: &LoadSpec) -> Option<String> {
-    let ends = load.is_background() || load.duration.is_some() || load.requests.is_some();
+    let ends = load.is_background() || super::length(load).is_some() || load.requests.is_some();
     (!ends).then(|| {
-        format!("load {:?}: nothing ends it. Give it a `duration`, or a number of `requests`", load.name)
+        format!("load {:?}: nothing ends it. Give it a `duration`, or a number of `requests`, or stages that all have a length", load.name)
     })
 }

@@ -34,8 +34,9 @@ async fn a_load_in_the_background() {
         .run("hear")
         .say(&frame(3, 42, vec![entry(LoadPhase::After, 2)]))
         .say(&done(Reason::Stopped, 42))
-        // The end of its input ends it, not its last word.
-        .run("cat >/dev/null");
+        // Its input stays open until it has ended: the end of that would mean that the harness is gone.
+        .run("exec 3<&0; (cat <&3; : >\"$0.closed\") >/dev/null 2>&1 &")
+        .run("sleep 0.3; kill $!; test ! -e \"$0.closed\" || exit 5");
     let mut case = Case::launch(load("background", LoadStart::Background), script);
     case.loads.establish().await.unwrap();
     assert!(case.loads.any_running());
