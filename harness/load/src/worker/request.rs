@@ -258,7 +258,13 @@ fn split(url: &[u8]) -> Option<(Place, Uri)> {
         return None;
     }
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let port = match authority.port() {
+        Some(port) => port.as_u16(),
+        // `Uri` takes what is no port for none.
+        None if authority.as_str().len() > authority.host().len() => return None,
+        None if tls => 443,
+        None => 80,
+    };
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     Some((Place { tls, host, port }, Uri::from(path)))
 }

@@ -68,9 +68,10 @@ async fn ten_of(url: String) -> Report {
 
 #[tokio::test]
 async fn another_status_is_a_failure_and_counted_as_what_it_is() {
-    let server =
-        Server::start(|_| async { Response::builder().status(StatusCode::NOT_FOUND).body("no".into()).unwrap() })
-            .await;
+    let server = Server::start(|_| async {
+        Response::builder().status(StatusCode::NOT_FOUND).body("no".into()).unwrap()
+    })
+    .await;
     let report = ten_of(server.url("/nowhere")).await;
     assert_eq!(report.statuses(), BTreeMap::from([(404, 10)]));
     assert_eq!((report.requests(), report.failed()), (10, 10));
@@ -207,7 +208,11 @@ async fn https() -> (String, String) {
                     Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(Bytes::from("secret"))))
                 });
                 // How a connection ends is the client's affair.
-                drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+                drop(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await,
+                );
             });
         }
     });
@@ -225,7 +230,12 @@ async fn private_authorities_are_trusted_when_named_and_only_then() {
 
     assignment.ca_pem = Some(pem);
     let report = run(&assignment).await;
-    assert_eq!((report.statuses(), report.failed()), (BTreeMap::from([(200, 10)]), 0), "{:?}", report.errors());
+    assert_eq!(
+        (report.statuses(), report.failed()),
+        (BTreeMap::from([(200, 10)]), 0),
+        "{:?}",
+        report.errors()
+    );
 
     // By another name than the certificate's.
     assignment.load.steps[0].url = url.replace("127.0.0.1", "127.0.0.2");

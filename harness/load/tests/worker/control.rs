@@ -33,7 +33,11 @@ async fn it_ends_when_the_harness_is_gone() {
     let begin = Instant::now();
     worker.close_input();
     assert_eq!(worker.exited().await.code(), Some(1));
-    assert!(begin.elapsed() < Duration::from_secs(10), "requests in flight do not hold it up: {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "requests in flight do not hold it up: {:?}",
+        begin.elapsed()
+    );
 
     let mut worker = Worker::spawn();
     worker.close_input();
@@ -124,7 +128,10 @@ async fn assignments_that_cannot_be_carried_out() {
     schedule.load.stages = vec![harness_event::RateStage { length: Some(Millis(1000)), ..rate(10.0) }];
     schedule.load.requests = Some(11);
     for (assignment, error) in [
-        (url("service://a/b:80/"), "step \"s\": \"service://a/b:80/\" is no http:// or https:// URL with a host and without a password"),
+        (
+            url("service://a/b:80/"),
+            "step \"s\": \"service://a/b:80/\" is no http:// or https:// URL with a host and without a password",
+        ),
         (url("http://h/${value.x}"), "step \"s\": no step extracts `${value.x}`"),
         (url("http://h/${nope}"), "step \"s\": `${nope}` is no placeholder"),
         (no_users, "a load needs at least one user"),
@@ -153,7 +160,10 @@ async fn garbage_is_not_obeyed() {
     let mut worker = Worker::ready(&assignment(load(1, vec![step("hello", server.url("/"))]))).await;
     worker.send(&json!({ "command": "dance" })).await;
     let error = worker.failure().await;
-    assert!(error.starts_with("not a command: \"{\\\"command\\\":\\\"dance\\\"}\": unknown variant"), "{error}");
+    assert!(
+        error.starts_with("not a command: \"{\\\"command\\\":\\\"dance\\\"}\": unknown variant"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

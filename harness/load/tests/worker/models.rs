@@ -231,12 +231,17 @@ async fn the_rate_is_multiplied_and_paused() {
     worker.send(&Command::Stop).await;
     let report = worker.finish(frames).await;
     assert_eq!(report.reason, Reason::Stopped);
-    let of = |number: usize| report.frames[number].entries.iter().map(harness_load::Entry::requests).sum::<u64>();
+    let of =
+        |number: usize| report.frames[number].entries.iter().map(harness_load::Entry::requests).sum::<u64>();
     assert!((15..=25).contains(&of(0)), "at first 20 per second: {}", of(0));
     assert!(of(2) > 100, "ten times as many: {}", of(2));
     assert_eq!(of(4), 0, "none in the pause");
     assert!((100..300).contains(&of(6)), "again, and not what the pause has left out: {}", of(6));
-    assert!(report.latencies().max() < 1_000_000, "the pause is nobody's latency: {}", report.latencies().max());
+    assert!(
+        report.latencies().max() < 1_000_000,
+        "the pause is nobody's latency: {}",
+        report.latencies().max()
+    );
 }
 
 #[tokio::test]

@@ -28,7 +28,9 @@ async fn shop() -> Server {
         match (got.method.as_str(), got.uri.path()) {
             ("POST", "/login") => {
                 let body: serde_json::Value = serde_json::from_slice(&got.body).unwrap();
-                if got.header("content-type") != "application/json" || body["name"] != format!("u{user}-run-1") {
+                if got.header("content-type") != "application/json"
+                    || body["name"] != format!("u{user}-run-1")
+                {
                     return answer(StatusCode::BAD_REQUEST, &[], "");
                 }
                 let cookie = format!("session=s-{user}; Path=/");
@@ -79,7 +81,13 @@ async fn values_of_an_answer_go_into_later_requests_of_the_same_user() {
     let mut load = load(3, vec![login, cart, revoke]);
     load.requests = Some(90);
     let report = run(&assignment(load)).await;
-    assert_eq!((report.requests(), report.failed()), (90, 0), "{:?} {:?}", report.statuses(), report.errors());
+    assert_eq!(
+        (report.requests(), report.failed()),
+        (90, 0),
+        "{:?} {:?}",
+        report.statuses(),
+        report.errors()
+    );
     for peer in server.got().iter().map(|got| got.peer).collect::<BTreeSet<_>>() {
         let paths: Vec<String> =
             server.got().iter().filter(|got| got.peer == peer).map(|got| got.method.to_string()).collect();

@@ -213,7 +213,11 @@ impl Report {
             assert!(pair[0].begun <= pair[1].begun && pair[0].due <= pair[1].due);
         }
         assert_eq!(self.requests(), requests, "frames have all requests");
-        assert_eq!(self.frames.last().map_or(0, |frame| frame.begun), requests, "all that began are in frames");
+        assert_eq!(
+            self.frames.last().map_or(0, |frame| frame.begun),
+            requests,
+            "all that began are in frames"
+        );
         for entry in self.entries() {
             assert_eq!(decode(entry).len(), entry.requests(), "each request has a latency");
         }
@@ -265,7 +269,9 @@ impl Report {
 }
 
 fn decode(entry: &Entry) -> Histogram<u64> {
-    Deserializer::new().deserialize(&mut BASE64_STANDARD.decode(&entry.latencies).unwrap().as_slice()).unwrap()
+    Deserializer::new()
+        .deserialize(&mut BASE64_STANDARD.decode(&entry.latencies).unwrap().as_slice())
+        .unwrap()
 }
 
 /// A request as a server got it.
