@@ -12,4 +12,5 @@ mod observe;
 mod target;
 
 pub use log::Log;
+pub use observe::slo;
 pub use target::Target;

@@ -3,18 +3,23 @@
 use futures::future::join_all;
 use harness_event::{
     AlertState, Event, EventKind, Expectation, ExpectationKind, LabelMatcher, LoadExpectation, LoadPhase,
-    Millis, Plan, PromqlExpectation, PromqlMode, Timestamp, Window,
+    Millis, Plan, PromqlExpectation, PromqlMode, SloSample, Timestamp, Window,
 };
 
 use super::{session::Session, stimulus};
-use crate::monitor::{alert_history, chain, inputs, monitoring_health, rules};
+use crate::{
+    monitor::{alert_history, chain, inputs, monitoring_health, rules},
+    observe::slo::{Slo, measure_slo},
+};
 
 /// Looked at before the run began, so that an alert that was active already is seen as such.
 const LOOK_BACK: Millis = Millis::from_secs(30);
 /// Step of PromQL conditions: Prometheus' usual finest interval.
 const STEP: Millis = Millis::from_secs(1);
-/// A load's requests after the end must be enough to say something about them.
+/// A load's requests after the end must be enough to say something about them: so long at least,
 pub(super) const LOAD_AFTER: Millis = Millis::from_secs(5);
+/// and so long if a quantile needs more of them.
+pub(super) const LOAD_AFTER_LIMIT: Millis = Millis::from_secs(30);
 /// Measurements of the clock's offset; the best counts.
 const CLOCK_ROUNDS: u32 = 3;
 
@@ -30,6 +35,7 @@ pub(super) async fn read(session: &Session, events: &[Event]) -> Vec<EventKind> 
     facts.push(history);
     facts.extend(read_suppressed(session).await);
     facts.extend(read_promql(session, events).await);
+    facts.extend(read_slos(session, events).await);
     // Last, so that it vouches for all that was read.
     facts.push(observe_monitoring(session).await);
     facts
@@ -62,7 +68,7 @@ async fn read_history(session: &Session, events: &[Event]) -> EventKind {
 }
 
 /// How far Prometheus' clock is ahead of ours. Its samples are asked for by its own clock.
-fn clock_offset(events: &[Event]) -> Millis {
+pub(super) fn clock_offset(events: &[Event]) -> Millis {
     let measured = events.iter().rev().find_map(|event| match event.kind {
         EventKind::ClockMeasured { offset, .. } => Some(offset),
         _ => None,
@@ -164,6 +170,28 @@ async fn read_condition(
         Err(error) => (Vec::new(), Some(chain(&error))),
     };
     Some(EventKind::PromqlRead { expectation: expectation.id.clone(), samples, error })
+}
+
+/// What the run cost of each error budget, from the effect of the first fault or the start of the first timed load until now.
+async fn read_slos(session: &Session, events: &[Event]) -> Vec<EventKind> {
+    let faults = session.plan.faults.iter().map(|fault| fault.name.as_str());
+    let stimuli = faults.chain(session.plan.timed_loads().map(|load| load.name.as_str()));
+    let Some(begun) = stimuli.filter_map(|name| stimulus::effect_at(events, name)).min() else {
+        return Vec::new();
+    };
+    let offset = clock_offset(events);
+    let (from, to) = (begun + offset, Timestamp::now() + offset);
+    let seen = |slo: &Slo| -> Vec<SloSample> {
+        let samples = events.iter().filter_map(|event| match &event.kind {
+            EventKind::SloSampled(sample) if sample.slo == slo.definition.slo => Some(sample.clone()),
+            _ => None,
+        });
+        samples.collect()
+    };
+    let measured = session.slos.iter().map(|slo| async move {
+        EventKind::SloMeasured(measure_slo(&session.prometheus, slo, from, to, &seen(slo)).await)
+    });
+    join_all(measured).await
 }
 
 fn window_start(events: &[Event], name: &str, window: Window) -> Option<Timestamp> {

@@ -8,6 +8,7 @@ use super::{autoscaling, session::Session};
 use crate::{
     load::{PrepareError, PreparedLoad, prepare_loads},
     monitor::{Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready},
+    observe::slo::{Slo, check_slos},
 };
 
 /// Time for the monitoring system to get ready.
@@ -108,9 +109,10 @@ async fn prove(session: &Session) -> Result<Position, Stopped> {
 pub(super) struct Checked {
     pub(super) bounds: Vec<DetectionBound>,
     pub(super) loads: Vec<PreparedLoad>,
+    pub(super) slos: Vec<Slo>,
 }
 
-/// Compares the scenario with the loaded configuration, the autoscalers, and the addresses and files of its loads, which are
+/// Compares the scenario with the loaded configuration, the autoscalers, the SLOs, and the addresses and files of its loads, which are
 /// relative to `directory`. All problems at once.
 pub(super) async fn check_configuration(session: &Session, directory: &Path) -> Result<Checked, Stopped> {
     let loaded = Loaded::read(&session.prometheus, &session.alertmanager).await;
@@ -119,6 +121,9 @@ pub(super) async fn check_configuration(session: &Session, directory: &Path) -> 
     let autoscalers = autoscaling::check(&session.plan, &session.target.client).await?;
     let mut problems = preflight.problems;
     problems.extend(autoscalers.problems);
+    let slos = check_slos(&session.plan, &session.prometheus).await;
+    let slos = slos.map_err(|error| Stopped::not_ready("Prometheus", &error))?;
+    problems.extend(slos.problems);
     let client = &session.target.client;
     let loads = match prepare_loads(&session.plan, client, &session.run, directory).await {
         Ok(loads) => loads,
@@ -136,5 +141,6 @@ pub(super) async fn check_configuration(session: &Session, directory: &Path) -> 
     for note in preflight.notes.into_iter().chain(autoscalers.notes) {
         session.log.note(note);
     }
-    Ok(Checked { bounds: bounds(&session.plan, &loaded), loads })
+    slos.facts.into_iter().for_each(|fact| session.log.record(fact));
+    Ok(Checked { bounds: bounds(&session.plan, &loaded), loads, slos: slos.slos })
 }

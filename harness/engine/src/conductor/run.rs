@@ -25,8 +25,8 @@ use crate::{
     log::Log,
     monitor::{Position, ReceiverEvent, chain, watch_alerts},
     observe::{
-        Checks, SteadyState, is_served, run_probe, set_up_probe, watch_autoscalers, watch_budgets,
-        watch_workloads,
+        Checks, SteadyState, is_served, run_probe, set_up_probe, slo::watch_slos, watch_autoscalers,
+        watch_budgets, watch_workloads,
     },
 };
 
@@ -101,7 +101,8 @@ async fn phases(
     if let Err(problem) = check_compression(options) {
         return stopped(log, options, Stopped::Refused(vec![problem]));
     }
-    let session = match Session::connect(&options.run, &options.plan, target, log, &options.cancel).await {
+    let mut session = match Session::connect(&options.run, &options.plan, target, log, &options.cancel).await
+    {
         Ok(session) => session,
         Err(error) => return stopped(log, options, Stopped::not_ready("monitoring", &error)),
     };
@@ -114,12 +115,13 @@ async fn phases(
         let own = Ledger::open(target, &options.run_dir, &options.run, &options.plan.namespace).await;
         let own = Arc::new(Mutex::new(own.map_err(refuse_ledger)?));
         *ledger.lock().await = Some(own.clone());
-        Ok((position, own, checked.loads))
+        Ok((position, own, checked.loads, checked.slos))
     };
-    let (position, own, loads) = match prepared.await {
+    let (position, own, loads, slos) = match prepared.await {
         Ok(prepared) => prepared,
         Err(reason) => return stopped(log, options, reason),
     };
+    session.slos = slos;
     log.record(EventKind::PhaseFinished { phase: Phase::Prepare });
     let mut observers = JoinSet::new();
     let launch = || Loads::launch(&loads, &options.load_worker, log, &options.cancel);
@@ -262,6 +264,13 @@ async fn observe(
     if is_served::<PodDisruptionBudget>(client).await {
         observers.spawn(watch_budgets(client.clone(), namespace.clone(), log.clone(), stop.clone()));
     }
+    observers.spawn(watch_slos(
+        session.prometheus.clone(),
+        session.slos.clone(),
+        evidence::clock_offset(&log.events()),
+        log.clone(),
+        stop.clone(),
+    ));
     observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
     let (watcher, log, stop) =
         (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());

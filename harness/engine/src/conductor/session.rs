@@ -7,7 +7,7 @@ use crate::{
     Target,
     log::Log,
     monitor::{Alertmanager, Error, Prometheus, ReceiverClient, Upstreams},
-    observe::HttpClient,
+    observe::{HttpClient, slo::Slo},
 };
 
 /// One run, connected.
@@ -25,6 +25,8 @@ pub(super) struct Session {
     /// Cancelled at the end: observers stop.
     pub(super) stop: CancellationToken,
     pub(super) started_at: Timestamp,
+    /// The SLOs that are watched, once they are known.
+    pub(super) slos: Vec<Slo>,
 }
 
 impl Session {
@@ -48,6 +50,7 @@ impl Session {
             cancel: cancel.clone(),
             stop: CancellationToken::new(),
             started_at: Timestamp::now(),
+            slos: Vec::new(),
         })
     }
 }

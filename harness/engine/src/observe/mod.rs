@@ -4,6 +4,7 @@ mod autoscaling;
 mod http;
 mod outage;
 mod probe;
+pub mod slo;
 mod steady;
 mod workload;
 
