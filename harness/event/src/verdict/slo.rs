@@ -26,6 +26,8 @@ struct Look<'f> {
     effect: Timestamp,
     definition: &'f SloDefinition,
     usage: &'f SloUsage,
+    /// The last evaluation before the effect; the first of all if there is none.
+    before: Option<&'f SloSample>,
     /// Evaluations from the effect to the end of the run.
     samples: Vec<&'f SloSample>,
     requests: f64,
@@ -60,6 +62,8 @@ fn look<'f>(facts: &'f Facts<'f>, fault: &str, expected: &SloExpectation) -> Res
         let at = facts.corrected(sample.sampled_at);
         at >= effect - facts.clock_bound() && at <= facts.end() + facts.clock_bound()
     };
+    let before = samples.iter().rfind(|sample| facts.corrected(sample.sampled_at) <= effect);
+    let before = before.or(samples.first()).copied();
     let samples: Vec<_> = samples.iter().filter(inside).copied().collect();
     let interval = interval(&samples);
     if facts.corrected(usage.from) > effect + interval
@@ -71,7 +75,7 @@ fn look<'f>(facts: &'f Facts<'f>, fault: &str, expected: &SloExpectation) -> Res
             facts.corrected(usage.to).clock()
         ));
     }
-    let look = Look { facts, effect, definition, usage, samples, requests };
+    let look = Look { facts, effect, definition, usage, before, samples, requests };
     look.without_gaps(|_| true, "was not evaluated")?;
     Ok(look)
 }
@@ -145,6 +149,13 @@ impl Look<'_> {
         );
         let is_short = history < windows[index].length;
         if peak > limit {
+            // Windows reach back to before the run.
+            if let Some(rate) = self.before.and_then(value).filter(|rate| *rate > limit) {
+                let (window, rate) = (length(window), rounded(rate));
+                return Err(format!(
+                    "the burn rate over {window} was {rate} already before the start, not <= {limit}"
+                ));
+            }
             let text = format!("{text}, not <= {limit}");
             let full = windows[index].length.as_secs_f64();
             let diluted =

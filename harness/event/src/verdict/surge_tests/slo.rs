@@ -27,6 +27,9 @@ fn a_budget_must_have_been_watched_to_be_kept() {
         CheckOutcome::Failed,
         "burn rate over 1h at most 15 in 15000 requests, not <= 14.4",
     );
+    let already = |at_: Timestamp| Some(if at_ <= at(8000) { 15.0 } else { 0.1 });
+    let reason = "the burn rate over 1h was 15 already before the start, not <= 14.4";
+    assert_check(&burning(already, LONG), BURN, CheckOutcome::Inconclusive, reason);
     let hole = |at_: Timestamp| (at_ < at(20_000) || at_ > at(24_000)).then_some(0.1);
     assert_check(
         &burning(hole, LONG),
@@ -62,9 +65,9 @@ fn a_window_longer_than_its_history_can_acquit_but_not_convict() {
         "{:?}",
         calm.caveats
     );
-    let breach = burning(|_| Some(15.0), minutes(2));
+    let breach = burning(|at_| Some(if at_ > at(9000) { 15.0 } else { 0.1 }), minutes(2));
     assert_check(&breach, BURN, CheckOutcome::Inconclusive, "over all of it the rate may be lower");
-    let certain = burning(|_| Some(600.0), minutes(2));
+    let certain = burning(|at_| Some(if at_ > at(9000) { 600.0 } else { 0.1 }), minutes(2));
     assert_check(&certain, BURN, CheckOutcome::Failed, "at most 600");
     let forgetful = burning(|_| Some(0.1), Millis(5000));
     assert_check(&forgetful, BURN, CheckOutcome::Inconclusive, "not to the start of the run's own errors");

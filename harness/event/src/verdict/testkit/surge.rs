@@ -286,7 +286,7 @@ pub fn surge_run() -> Vec<EventKind> {
     kinds.extend((1..34).map(|second| load_sample(VISITORS, second * 1000, 100, 0)));
     kinds.extend((4..16).map(|second| load_sample(SURGE, second * 1000, 1000, 0)));
     kinds.extend(
-        (4..=34).map(|second| slo_sample(second * 1000, [Some(0.5), Some(0.2), Some(0.1), Some(0.02)], week)),
+        (2..=34).map(|second| slo_sample(second * 1000, [Some(0.5), Some(0.2), Some(0.1), Some(0.02)], week)),
     );
     kinds.extend([
         scaled(7000, 4, 2),
