@@ -90,34 +90,28 @@ impl<'f> Case<'f> {
     /// # Errors
     /// If somebody else than the autoscaler changed the number of wanted replicas until then.
     pub(super) fn only_by_autoscaler(&self, until: Timestamp) -> Result<(), String> {
-        let changes = self.changes();
-        for (index, change) in changes.iter().enumerate().filter(|(_, change)| change.at <= until) {
-            let previous = index.checked_sub(1).map(|index| changes[index].at);
-            if !self.explains(change, previous) {
-                let verb = if change.to > change.from { "raised" } else { "lowered" };
-                return Err(format!(
-                    "replicas were {verb} from {} to {} at {}, but not by autoscaler {:?}",
-                    change.from,
-                    change.to,
-                    change.at.clock(),
-                    self.name
-                ));
-            }
-        }
-        Ok(())
+        let foreign = |change: &Change| change.at <= until && !self.explains(change);
+        let Some(change) = self.changes().into_iter().find(foreign) else { return Ok(()) };
+        let verb = if change.to > change.from { "raised" } else { "lowered" };
+        Err(format!(
+            "replicas were {verb} from {} to {} at {}, but not by autoscaler {:?}",
+            change.from,
+            change.to,
+            change.at.clock(),
+            self.name
+        ))
     }
 
     /// True if the autoscaler says of itself that it made this change: it asked for exactly this number, and its last scaling is a
-    /// new one at that time. `previous` is when the replicas were changed before: since times of scaling are whole seconds, two
-    /// changes within two seconds may have the same.
-    fn explains(&self, change: &Change, previous: Option<Timestamp>) -> bool {
+    /// new one at that time. To find that a number is right which somebody else has set is not to scale. Times of scaling are whole
+    /// seconds; an autoscaler that looked more often than that would have scalings that cannot be told from each other, and they
+    /// would count as somebody else's.
+    fn explains(&self, change: &Change) -> bool {
         let floor = Timestamp(self.effect.0.div_euclid(1000) * 1000);
         self.states.windows(2).any(|two| {
             let (old, new) = (two[0], two[1]);
-            let quick = previous.is_some_and(|at| change.at - at < Millis::from_secs(2));
-            let scaled = new.last_scale_at != old.last_scale_at || (quick && new.desired != old.desired);
             new.desired == change.to
-                && scaled
+                && new.last_scale_at != old.last_scale_at
                 && new.last_scale_at.is_some_and(|at| at >= floor)
                 && (new.seen_at - change.at).0.abs() <= SAME_SCALING.0
         })

@@ -111,17 +111,19 @@ fn a_scale_up_by_hand_is_not_the_autoscalers() {
         assert_check(&by_hand, id, CheckOutcome::Inconclusive, reason);
     }
     // The autoscaler began, and somebody helped: it then finds that 10 is right, but its last scaling is the old one.
-    let helped = inserted(
-        without_scaling(),
-        [
-            scaled(7000, 4, 2),
-            autoscaled(7010, 2, 4, Some(7000), 152),
-            scaled(10_000, 10, 4),
-            autoscaled(10_500, 10, 10, Some(7000), 50),
-            scaled(12_000, 10, 10),
-        ],
-    );
-    assert_check(&helped, UP, CheckOutcome::Inconclusive, "raised from 4 to 10");
+    for helped_at in [7500, 8900, 10_000] {
+        let helped = inserted(
+            without_scaling(),
+            [
+                scaled(7000, 4, 2),
+                autoscaled(7010, 2, 4, Some(7000), 152),
+                scaled(helped_at, 10, 4),
+                autoscaled(helped_at + 100, 10, 10, Some(7000), 50),
+                scaled(12_000, 10, 10),
+            ],
+        );
+        assert_check(&helped, UP, CheckOutcome::Inconclusive, "raised from 4 to 10");
+    }
     // Its record says that it scaled, but long before.
     let old = autoscaler(|state| state.last_scale_at = state.last_scale_at.map(|at| at - Millis(60_000)));
     assert_check(&old, UP, CheckOutcome::Inconclusive, "not by autoscaler");
