@@ -78,6 +78,10 @@ else
 	$(CARGO) test --locked --workspace --no-fail-fast -- --ignored
 endif
 
+.PHONY: bench-load
+bench-load: ## Measure the load worker beside hey, wrk and oha, those that are installed
+	@scripts/bench-load.sh
+
 .PHONY: lint
 lint: ## Format, clippy, and shellcheck and cargo-deny where they are installed
 	$(CARGO) fmt --all --check

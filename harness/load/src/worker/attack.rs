@@ -1,6 +1,6 @@
 //! The load as goose sees it: one scenario, a transaction for each step or one for all, as many users as asked for.
 //!
-//! goose starts the users and runs their transactions until it is told to stop. When a user's turn comes, with which client a
+//! goose starts the users and runs their transactions. When a user's turn comes, with which client a
 //! request is sent and what is measured of it is in [`super::user`].
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{
     user::{Choice, turn},
 };
 
-/// Runs the users until [`stop`].
+/// Runs the users. It does not return unless something is wrong: they end with the process.
 pub(super) async fn execute(shared: Arc<Shared>, name: &str, in_order: bool) -> Result<(), GooseError> {
     let mut scenario = Scenario::new(name);
     if in_order {
@@ -36,11 +36,6 @@ pub(super) async fn execute(shared: Arc<Shared>, name: &str, in_order: bool) -> 
         .execute()
         .await
         .map(drop)
-}
-
-/// Makes goose take its users down. They are told between two transactions.
-pub(super) fn stop() {
-    goose::trigger_killswitch("the load is over");
 }
 
 fn transaction(shared: &Arc<Shared>, choice: Choice) -> Transaction {

@@ -42,11 +42,11 @@ impl Extract {
 
 /// Puts what the answer has into the values. What it does not have is unset: a later request must not go on with an old one.
 pub(super) fn extract(wanted: &[Extract], headers: &HeaderMap, body: &[u8], values: &mut [Option<String>]) {
-    let json = wanted
-        .iter()
-        .any(Extract::needs_body)
-        .then(|| serde_json::from_slice::<Value>(body).unwrap_or_default())
-        .unwrap_or_default();
+    // A body that is no JSON has no values.
+    let json = match wanted.iter().any(Extract::needs_body) {
+        true => serde_json::from_slice(body).unwrap_or_default(),
+        false => Value::Null,
+    };
     for extract in wanted {
         values[extract.value] = match &extract.from {
             From::Json(pointer) => json.pointer(pointer).and_then(|value| match value {

@@ -31,8 +31,6 @@ use crate::{Assignment, Command, Frame, Message, PROTOCOL_VERSION, Reason};
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const FRAME: Duration = Duration::from_secs(1);
-/// How long goose may take to stop its users after the load is over. Nothing depends on it any more.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 static PANIC: OnceLock<String> = OnceLock::new();
 static PANICKED: Notify = Notify::const_new();
@@ -70,15 +68,19 @@ fn prepare() -> Result<runtime::Runtime, LoadError> {
     if let Err(error) = ctrlc::set_handler(|| {}) {
         eprintln!("load worker: Ctrl-C is not ignored: {error}");
     }
+    watch_panics();
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
+    Ok(runtime)
+}
+
+/// From now on a panic anywhere in the process is noted. goose would go on with one user less, and say nothing.
+fn watch_panics() {
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         default(info);
-        // goose would go on with one user less, and say nothing.
-        PANIC.get_or_init(|| info.to_string());
+        PANIC.get_or_init(|| info.to_string().replace('\n', " "));
         PANICKED.notify_one();
     }));
-    let runtime = runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
-    Ok(runtime)
 }
 
 /// Threads for the users: half of the machine, whose other half may be the system under test.
@@ -231,7 +233,6 @@ impl Worker<'_> {
 
     /// Waits for the answers that are still to come.
     async fn finish(&mut self, mut next_frame: Option<Instant>) -> Result<(), LoadError> {
-        attack::stop();
         let mut look = time::interval(Duration::from_millis(5));
         while self.shared.in_flight() > 0 {
             tokio::select! {
@@ -253,8 +254,7 @@ impl Worker<'_> {
         let ended_at = self.shared.clock.timestamp(self.frames.last_end.unwrap_or(now));
         let reason = self.shared.reason().unwrap_or(Reason::Stopped);
         self.output.send(&Message::Done { reason, ended_at, requests: self.frames.requests })?;
-        // Its own report is of no interest, nor is whether it is in time.
-        drop(time::timeout(GOODBYE, &mut self.goose).await);
+        // goose's users do nothing any more; they end with the process, as goose itself would take half a second to notice.
         Ok(())
     }
 
@@ -369,4 +369,19 @@ fn goose_ended(ended: Result<Result<(), goose::GooseError>, tokio::task::JoinErr
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_any_task_is_the_end_of_the_load() {
+        watch_panics();
+        assert!(tokio::spawn(async { panic!("a user has\na defect") }).await.is_err());
+        time::timeout(Duration::from_secs(10), panicked()).await.unwrap();
+        let text = broken().describe();
+        assert!(text.starts_with("the worker is broken: panicked at "), "{text}");
+        assert!(text.ends_with("a user has a defect"), "{text}");
+    }
 }

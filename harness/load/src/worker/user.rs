@@ -21,7 +21,7 @@ use super::{
 
 /// Servers to which one user keeps a connection. The one that was used least recently is closed when there are more.
 const CONNECTIONS: usize = 16;
-/// After the end of the load, until goose takes its users down.
+/// Between two looks of a user at a load that is over. goose asks again at once.
 const IDLE: Duration = Duration::from_millis(20);
 
 /// State of a user between its requests.
@@ -150,7 +150,6 @@ pub(super) async fn turn(shared: Arc<Shared>, index: usize, choice: Choice) {
     let done = user.turn(&shared, index, choice).await;
     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(user);
     if done.is_none() {
-        // goose asks again at once, until it has taken the users down.
         time::sleep(IDLE).await;
     }
 }
