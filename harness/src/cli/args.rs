@@ -238,6 +238,33 @@ pub struct SloArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SloCommand {
     Rules(SloRulesArgs),
+    Compress(SloCompressArgs),
+}
+
+/// Show a rule file with its time compressed
+///
+/// Every duration is divided by FACTOR: ranges, steps and offsets of expressions, `for`, `keep_firing_for`, intervals. Rules
+/// whose thresholds depend on the length of time are named on standard error.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness slo compress 30 alerts/rules/slo.yml
+  harness slo compress --scrape-interval 15s 60 /etc/prometheus/rules/*.yml >/dev/null
+
+Exit code 0 if the rules can be compressed, 2 if one is not understood or could never fire then.")]
+pub struct SloCompressArgs {
+    /// How many seconds of production time are to pass in one second
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub factor: u32,
+    /// Rule files, as Prometheus loads them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How many seconds of production time one second stands for in the files
+    #[arg(long, value_name = "SCALE", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    pub time_scale: u32,
+    /// How often is scraped and evaluated, in the time of the files: ranges that hold too few samples are refused then
+    #[arg(long, value_name = "DURATION")]
+    pub scrape_interval: Option<String>,
 }
 
 /// Make recording rules and burn rate alerts of SLO specifications

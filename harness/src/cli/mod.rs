@@ -3,6 +3,7 @@
 mod addresses;
 mod alert_receiver;
 pub mod args;
+mod compress;
 mod context;
 mod control_plane;
 mod doctor;

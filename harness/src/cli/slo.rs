@@ -21,6 +21,7 @@ use crate::{exit_code, expected_error::ExpectedError, output::Style};
 pub(super) fn exec(args: &SloArgs, context: &Context) -> Result<u8, ExpectedError> {
     match &args.command {
         SloCommand::Rules(args) => rules(args, context),
+        SloCommand::Compress(args) => super::compress::exec(args, context),
     }
 }
 
