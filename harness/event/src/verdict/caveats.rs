@@ -14,6 +14,8 @@ const BEHIND: Millis = Millis::from_secs(1);
 pub(super) fn of(facts: &Facts<'_>, plan: &Plan, detections: &[Detection]) -> Vec<String> {
     let mut all = compressed(facts);
     all.extend(facts.slos.iter().flat_map(|(name, slo)| of_slo(name, slo)));
+    let unknown = plan.slos.iter().filter(|name| !facts.slos.contains_key(name.as_str()));
+    all.extend(unknown.map(|name| format!("SLO {name}: nothing is known of it")));
     all.extend(alerts_on_short_windows(facts, plan, detections));
     all.extend(of_loads(facts, plan));
     let mut seen = Vec::new();
@@ -37,6 +39,7 @@ fn compressed(facts: &Facts<'_>) -> Vec<String> {
 fn of_slo(name: &str, slo: &SloFacts<'_>) -> Vec<String> {
     let own = slo.usage.iter().flat_map(|usage| &usage.caveats);
     let mut all: Vec<_> = own.map(|caveat| format!("SLO {name}: {caveat}")).collect();
+    all.extend(slo.missing.map(|error| format!("SLO {name}: not known to Prometheus: {error}")));
     let short = short_windows(slo);
     if let Some((_, history)) = short.first() {
         let windows: Vec<_> = short.iter().map(|(window, _)| length(*window)).collect();

@@ -41,7 +41,7 @@ pub(super) fn kept(case: &Case<'_>, name: &str) -> Result<Judged, String> {
             since.seen_at.clock()
         ));
     }
-    let Some(least) = known().min_by_key(|state| state.healthy - state.demanded) else {
+    let Some(least) = known().min_by_key(|state| state.healthy.saturating_sub(state.demanded)) else {
         return Err(format!("disruption budget {name:?} has no status"));
     };
     if known().all(|state| state.demanded <= 0) {

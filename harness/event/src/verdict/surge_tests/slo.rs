@@ -132,6 +132,11 @@ fn an_slo_that_prometheus_does_not_know_or_a_window_that_it_has_not() {
         kind => Some(kind),
     });
     assert_check(&missing, BURN, CheckOutcome::Inconclusive, "is not known to Prometheus: no sloth_slo_info");
+    // One of which nothing is expected is a remark.
+    let caveats = |kinds: Vec<EventKind>| verdict(kinds).caveats.join("\n");
+    let watched = planned(|plan| plan.slos.push("other".into()));
+    assert!(caveats(watched).contains("SLO other: nothing is known of it"));
+    assert!(missing.caveats.join("\n").contains("not known to Prometheus: no sloth_slo_info"));
     let kinds = planned(|plan| {
         plan.expectations[9] =
             slo_expected("burn", SloGoal::BurnStaysBelow { window: Millis(7_200_000), rate: 1.0 });
