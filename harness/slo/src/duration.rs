@@ -16,7 +16,7 @@ const UNITS: [(&str, u64, bool); 7] = [
 
 /// A length of time in Prometheus' notation, in milliseconds. Displayed exactly as Prometheus does, so that
 /// `slo:sli_error:ratio_rate4w` has the name that Sloth gives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromDuration(u64);
 
 /// A text is no duration.
@@ -52,7 +52,7 @@ impl fmt::Display for PromDuration {
             return out.write_str("0s");
         }
         for (unit, length, exact) in UNITS {
-            if (exact && left % length != 0) || left < length {
+            if (exact && !left.is_multiple_of(length)) || left < length {
                 continue;
             }
             write!(out, "{}{unit}", left / length)?;
