@@ -243,3 +243,7 @@ fn resting(seen: &ObservedAutoscaler, at_minimum: bool, events: &[Event]) -> Res
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "autoscaling_tests.rs"]
+mod tests;

@@ -100,7 +100,7 @@ fn latest(session: &Session, events: &[Event]) -> Timestamp {
                 | AutoscalerGoal::KeepsBudget { .. } => Millis(0),
             },
             ExpectationKind::Load(expected) if expected.phase == LoadPhase::After => {
-                return Some(all_healed_at(events)? + evidence::LOAD_AFTER);
+                return Some(all_healed_at(events)? + evidence::LOAD_AFTER_LIMIT);
             }
             // What is expected of an error budget, or of a load in another phase, is decided by the end, whenever that is.
             ExpectationKind::Alert(_)

@@ -297,6 +297,71 @@ mod tests {
         assert_eq!(seen.metrics, ["memory: 7/10", "rps: 8/10", "votes: 9/10", "hits: <unknown>/10 (avg)"]);
     }
 
+    /// Waits until the facts are as they should be.
+    async fn eventually(log: &Log, holds: impl Fn(&[EventKind]) -> bool) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            let kinds: Vec<_> = log.events().into_iter().map(|event| event.kind).collect();
+            if holds(&kinds) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{kinds:#?}");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn changes_are_facts_and_a_deletion_is_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = cluster::api::ApiServer::new(cluster::api::ApiServerConfig {
+            addresses: cluster::net::Addresses::claim(u64::from(std::process::id())).unwrap(),
+            logs: dir.path().join("logs"),
+            shutdown: CancellationToken::new(),
+        });
+        let client = Client::new(server.router(), "default");
+        assert!(is_served::<HorizontalPodAutoscaler>(&client).await);
+        assert!(is_served::<PodDisruptionBudget>(&client).await);
+        assert!(!is_served::<k8s_openapi::api::flowcontrol::v1::FlowSchema>(&client).await);
+
+        let (log, stop) = (Log::unrecorded(), CancellationToken::new());
+        let mut watches = tokio::task::JoinSet::new();
+        let namespace = "default".to_owned();
+        watches.spawn(watch_autoscalers(client.clone(), namespace.clone(), log.clone(), stop.clone()));
+        watches.spawn(watch_budgets(client.clone(), namespace, log.clone(), stop.clone()));
+        let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
+        let budgets: Api<PodDisruptionBudget> = Api::namespaced(client, "default");
+        let object = json!({
+            "metadata": { "name": "web" },
+            "spec": { "minReplicas": 2, "maxReplicas": 5,
+                      "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" } },
+        });
+        autoscalers.create(&Default::default(), &from_value(object).unwrap()).await.unwrap();
+        let budget = json!({
+            "metadata": { "name": "web" },
+            "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } },
+        });
+        budgets.create(&Default::default(), &from_value(budget).unwrap()).await.unwrap();
+        let patch = |status: Value| kube::api::Patch::Merge(json!({ "status": status }));
+        let scaled = json!({ "currentReplicas": 2, "desiredReplicas": 4 });
+        autoscalers.patch_status("web", &Default::default(), &patch(scaled)).await.unwrap();
+        let healthy = json!({ "currentHealthy": 2, "desiredHealthy": 1, "observedGeneration": 1,
+                              "disruptionsAllowed": 1, "expectedPods": 2 });
+        budgets.patch_status("web", &Default::default(), &patch(healthy)).await.unwrap();
+        let scaling = |exists: bool| move |kind: &EventKind| matches!(kind, EventKind::AutoscalerObserved(seen) if (seen.current, seen.desired, seen.exists) == (2, 4, exists));
+        let kept = |exists: bool| {
+            move |kind: &EventKind| {
+                matches!(kind, EventKind::BudgetObserved(seen)
+                    if (seen.healthy, seen.demanded, seen.up_to_date, seen.exists) == (2, 1, true, exists))
+            }
+        };
+        eventually(&log, |kinds| kinds.iter().any(scaling(true)) && kinds.iter().any(kept(true))).await;
+        autoscalers.delete("web", &Default::default()).await.unwrap();
+        budgets.delete("web", &Default::default()).await.unwrap();
+        eventually(&log, |kinds| kinds.iter().any(scaling(false)) && kinds.iter().any(kept(false))).await;
+        stop.cancel();
+        watches.join_all().await;
+    }
+
     #[test]
     fn what_a_second_list_lacks_is_gone() {
         let mut names = Names::default();

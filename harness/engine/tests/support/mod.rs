@@ -174,6 +174,8 @@ pub struct Stack {
     pub alertmanager: Alertmanager,
     pub receiver: ReceiverClient,
     prometheus_address: SocketAddr,
+    alertmanager_address: SocketAddr,
+    receiver_url: String,
     prometheus_process: Option<Program>,
     _alertmanager_process: Program,
     _receiver: DropGuard,
@@ -231,6 +233,8 @@ impl Stack {
             alertmanager: Alertmanager::new(connect(&format!("http://{alertmanager_address}")).await),
             receiver: ReceiverClient::new(connect(&receiver_url).await),
             prometheus_address,
+            alertmanager_address,
+            receiver_url,
             prometheus_process: None,
             _alertmanager_process: alertmanager_process,
             _receiver: stop.drop_guard(),
@@ -238,6 +242,15 @@ impl Stack {
         };
         stack.start_prometheus();
         stack
+    }
+
+    /// Where everything is, for a plan.
+    pub fn addresses(&self) -> harness_event::Monitoring {
+        harness_event::Monitoring {
+            prometheus: format!("http://{}", self.prometheus_address),
+            alertmanager: format!("http://{}", self.alertmanager_address),
+            receiver: self.receiver_url.clone(),
+        }
     }
 
     /// Starts Prometheus (again) with the data that it has.

@@ -1,0 +1,154 @@
+//! Everything that a run needs.
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use cluster::{
+    api::{ApiServer, ApiServerConfig},
+    net::Addresses,
+};
+use harness_engine::{
+    Log, Target,
+    conductor::{RunOptions, run},
+};
+use harness_event::{
+    Comparison, EventKind, Expectation, ExpectationKind, LabelMatcher, LoadExpectation, LoadMeasure,
+    LoadPhase, LoadSpec, Millis, Plan, SteadyCheck, SteadyCheckKind, Verdict,
+};
+use kube::Client;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    support::{Stack, StackConfig, eventually},
+    worker,
+};
+
+pub struct Fixture {
+    pub server: ApiServer,
+    pub stack: Stack,
+    pub dir: tempfile::TempDir,
+    pub cancel: CancellationToken,
+    pub log: Log,
+    pub compression: Option<(u32, Vec<String>)>,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = ApiServer::new(ApiServerConfig {
+            addresses: Addresses::claim(u64::from(std::process::id())).unwrap(),
+            logs: dir.path().join("logs"),
+            shutdown: CancellationToken::new(),
+        });
+        let stack = Stack::start(StackConfig::default()).await;
+        let (cancel, log) = (CancellationToken::new(), Log::unrecorded());
+        Self { server, stack, dir, cancel, log, compression: None }
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(self.server.router(), "default")
+    }
+
+    /// Something that can be connected to.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.stack.metrics.address)
+    }
+
+    /// These loads, and nothing else but a steady state that holds.
+    pub fn plan(&self, loads: Vec<LoadSpec>, expectations: Vec<Expectation>) -> Plan {
+        let is = Comparison::parse("== 1").unwrap();
+        let kind = SteadyCheckKind::Promql { query: "min(up)".into(), is };
+        Plan {
+            title: "Loads".into(),
+            description: String::new(),
+            namespace: "default".into(),
+            monitoring: self.stack.addresses(),
+            baseline: Millis(1000),
+            steady_state: vec![SteadyCheck { name: "up".into(), kind }],
+            probes: vec![],
+            loads,
+            slos: vec![],
+            compress: None,
+            faults: vec![],
+            expectations,
+            allowed_alerts: vec![vec![LabelMatcher::equal("alertname", "Watchdog")]],
+        }
+    }
+
+    pub async fn run(&self, plan: Plan) -> Verdict {
+        let options = RunOptions {
+            run: "test".into(),
+            run_dir: self.dir.path().to_owned(),
+            scenario: "test.toml".into(),
+            scenario_sha256: String::new(),
+            plan,
+            version: "0".into(),
+            bring_up: Millis(0),
+            cancel: self.cancel.clone(),
+            signal: Arc::new(OnceLock::from("SIGINT".to_owned())),
+            scenario_dir: self.dir.path().to_owned(),
+            load_worker: worker::command(self.dir.path()),
+            compression: self.compression.clone(),
+        };
+        let target = Target {
+            client: self.client(),
+            context: "test".into(),
+            server: "https://127.0.0.1".into(),
+            own_stack: false,
+        };
+        run(options, &target, &self.log).await
+    }
+
+    pub fn kinds(&self) -> Vec<EventKind> {
+        self.log.events().into_iter().map(|event| event.kind).collect()
+    }
+
+    /// Place of the first fact of this kind.
+    pub fn place(&self, what: &str, is: impl Fn(&EventKind) -> bool) -> usize {
+        let kinds = self.kinds();
+        kinds.iter().position(is).unwrap_or_else(|| panic!("no {what} in {}", written(&kinds)))
+    }
+
+    /// Waits for a fact.
+    pub async fn fact(&self, what: &str, is: impl Fn(&EventKind) -> bool) {
+        eventually(what, Duration::from_secs(60), || {
+            let found = self.kinds().iter().any(&is).then_some(());
+            async move { found }
+        })
+        .await;
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Facts for a failure's text, without those of every second.
+pub fn written(kinds: &[EventKind]) -> String {
+    let telling = |kind: &&EventKind| {
+        !matches!(
+            kind,
+            EventKind::RunStarted { .. }
+                | EventKind::LoadSampled { .. }
+                | EventKind::SteadyStateChecked { .. }
+                | EventKind::AlertHistoryRead { .. }
+        )
+    };
+    kinds.iter().filter(telling).map(|kind| format!("{kind:?}\n")).collect()
+}
+
+/// A condition on a load.
+pub fn expect(stimulus: &str, load: &str, phase: LoadPhase, measure: LoadMeasure, is: &str) -> Expectation {
+    let expected =
+        LoadExpectation { load: load.into(), step: None, phase, measure, is: Comparison::parse(is).unwrap() };
+    Expectation {
+        id: format!("load/{load}/{phase}/{measure}"),
+        title: "it is so".into(),
+        line: 1,
+        fault: stimulus.into(),
+        kind: ExpectationKind::Load(expected),
+    }
+}

@@ -1,0 +1,7 @@
+//! Whole runs: an API server in this process, a real Prometheus and a real Alertmanager, and scripted load workers.
+
+mod fixture;
+mod loads;
+#[path = "../support/mod.rs"]
+mod support;
+mod worker;
