@@ -23,6 +23,14 @@ pub(crate) enum LoadError {
     /// Not a load.
     #[error("a load needs {0}")]
     Needs(&'static str),
+    /// The system does not let the worker have so many connections.
+    #[error("{users} users need a connection each, and this process may have {limit} open files")]
+    OpenFiles {
+        /// Of the load.
+        users: u32,
+        /// Hard limit of the process.
+        limit: u64,
+    },
     /// The stages end before.
     #[error("its rate's stages end before there were {wanted} requests")]
     Schedule {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use harness_event::Timestamp;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -30,6 +31,8 @@ use crate::{Assignment, Command, Frame, Message, PROTOCOL_VERSION, Reason};
 
 const DONE: u8 = 0;
 const FAILED: u8 = 1;
+/// Files that the worker has open beside its users' connections, with some to spare.
+const OWN_FILES: u64 = 32;
 const FRAME: Duration = Duration::from_secs(1);
 
 static PANIC: OnceLock<String> = OnceLock::new();
@@ -146,6 +149,17 @@ fn read_assignment(line: &str) -> Result<Assignment, LoadError> {
     serde_json::from_value(value).map_err(LoadError::Assignment)
 }
 
+/// Allows as many open files as the system lets this process have, and gives their number; none if there is no limit. Each
+/// user's connection is one.
+fn raise_file_limit() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        eprintln!("load worker: the limit of open files stays as it is: {error}");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
 async fn set_up(assignment: &Assignment) -> Result<Arc<Shared>, LoadError> {
     let load = &assignment.load;
     if load.users == 0 {
@@ -153,6 +167,10 @@ async fn set_up(assignment: &Assignment) -> Result<Arc<Shared>, LoadError> {
     }
     if load.steps.is_empty() {
         return Err(LoadError::Needs("at least one step"));
+    }
+    let open_files = raise_file_limit();
+    if open_files.is_some_and(|limit| limit < u64::from(load.users) + OWN_FILES) {
+        return Err(LoadError::OpenFiles { users: load.users, limit: open_files.unwrap_or_default() });
     }
     let files = Files::new(&assignment.files).map_err(LoadError::Files)?;
     let requests = Requests::new(load, &assignment.run, &files)?;

@@ -127,6 +127,13 @@ async fn assignments_that_cannot_be_carried_out() {
     let mut schedule = good();
     schedule.load.stages = vec![harness_event::RateStage { length: Some(Millis(1000)), ..rate(10.0) }];
     schedule.load.requests = Some(11);
+    let mut many = good();
+    many.load.users = u32::MAX;
+    let error = refused(&many).await;
+    assert!(
+        error.starts_with("4294967295 users need a connection each, and this process may have "),
+        "{error}"
+    );
     for (assignment, error) in [
         (
             url("service://a/b:80/"),
