@@ -29,6 +29,7 @@ use crate::{
     },
     controllers::{self, hpa::AutoscalerOptions},
     kubelet::{self, Catalog, KubeletConfig},
+    metrics::state,
     net::{Addresses, NetError},
     proxy, sd,
 };
@@ -209,6 +210,16 @@ impl Cluster {
                     error = &error as &dyn std::error::Error,
                     "service discovery for Prometheus stopped"
                 );
+            }
+        });
+        let (client, bind, shutdown) = (
+            self.server.client("kube-state-metrics"),
+            self.addresses.state_metrics(),
+            self.controllers.clone(),
+        );
+        self.controller_tasks.spawn(async move {
+            if let Err(error) = state::run(client, bind, shutdown).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "kube-state-metrics stopped");
             }
         });
     }

@@ -7,6 +7,7 @@ pub mod kubelet;
 pub mod metrics;
 pub mod net;
 pub mod net_holder;
+mod own_service;
 pub mod proxy;
 pub mod sd;
 pub mod store;

@@ -80,6 +80,16 @@ impl Addresses {
         SocketAddr::from((Ipv4Addr::new(127, self.inner.octet, 0, 2), crate::sd::PORT))
     }
 
+    /// Address of kube-state-metrics; its Service leads here.
+    pub fn state_metrics(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::new(127, self.inner.octet, 0, 3), crate::metrics::state::PORT))
+    }
+
+    /// Where the kubelet serves its metrics.
+    pub fn kubelet(&self) -> SocketAddr {
+        SocketAddr::from((self.node_ip(), crate::kubelet::PORT))
+    }
+
     /// The node's address; the same as the control plane's.
     pub fn node_ip(&self) -> Ipv4Addr {
         self.control_plane_ip()

@@ -12,6 +12,8 @@ use std::{
 use program::{Program, text};
 use serde_json::Value;
 
+/// How often usage is sampled here.
+const RESOLUTION: [&str; 2] = ["--metric-resolution", "500ms"];
 /// Nothing here takes longer, not even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,11 +43,25 @@ struct Cluster(Program);
 impl Cluster {
     /// None, with a message, where kubectl is missing.
     fn start() -> Option<Self> {
-        if Command::new("kubectl").arg("version").arg("--client").output().is_err() {
-            eprintln!("skipped: kubectl is not installed");
+        kubectl_is_there().then(|| Self(Program::start_with(&RESOLUTION)))
+    }
+
+    /// One that may not write control groups. None, with a message, where that cannot be had.
+    fn start_unprivileged() -> Option<Self> {
+        if !kubectl_is_there() {
             return None;
         }
-        Some(Self(Program::start_with(&["--metric-resolution", "500ms"])))
+        if !rustix::process::geteuid().is_root() {
+            return Some(Self(Program::start_with(&RESOLUTION)));
+        }
+        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+        let probe =
+            Command::new(nobody[0]).args(&nobody[1..]).arg(program::PROGRAM).arg("--version").output();
+        if !probe.is_ok_and(|output| output.status.success()) {
+            eprintln!("skipped: the program cannot be run as another user (setpriv)");
+            return None;
+        }
+        Some(Self(Program::start_as(&nobody, 65534, &RESOLUTION)))
     }
 
     fn try_run(&self, arguments: &[&str]) -> (bool, String) {
@@ -81,6 +97,22 @@ impl Cluster {
         }
     }
 }
+
+fn kubectl_is_there() -> bool {
+    let there = Command::new("kubectl").arg("version").arg("--client").output().is_ok();
+    if !there {
+        eprintln!("skipped: kubectl is not installed");
+    }
+    there
+}
+
+/// Value of a series whose line begins so, up to the end of its labels.
+fn value(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+const CADVISOR: &str = "/api/v1/nodes/sre-harness/proxy/metrics/cadvisor";
+const STATE: &str = "/api/v1/namespaces/kube-system/services/kube-state-metrics:http/proxy/metrics";
 
 /// Billionths of a core.
 fn nanocores(usage: &Value) -> u64 {
@@ -153,5 +185,156 @@ fn kubectl_top_shows_what_pods_and_the_node_use() {
     cluster.until("forgotten", || {
         let (good, printed) = cluster.try_run(&["top", "pod", "busy"]);
         if good { Err(printed) } else { Ok(()) }
+    });
+}
+
+/// Names of the series that a text has about something, with their labels but without ids.
+fn series_about(text: &str, about: &str) -> Vec<String> {
+    let mut found: Vec<String> = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && line.contains(about))
+        .map(|line| {
+            let (series, _) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap();
+            let labels =
+                labels.trim_end_matches('}').split("\",").map(|label| label.split('=').next().unwrap());
+            format!("{name}{{{}}}", labels.collect::<Vec<_>>().join(","))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+const LIMITED: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: limited}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: busybox
+    command: [sleep, "1000"]
+    resources: {requests: {cpu: 50m, memory: 16Mi}, limits: {cpu: 500m, memory: 64Mi}}
+"#;
+
+/// A counter of CPU time does not go back when processes end, and counts on.
+fn assert_counts_on(cluster: &Cluster, pod: &str) {
+    let used = || {
+        let text = cluster.run(&["get", "--raw", CADVISOR]);
+        let line = text.lines().find(|line| {
+            line.starts_with("container_cpu_usage_seconds_total{") && line.contains(&format!("pod=\"{pod}\""))
+        });
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+    };
+    let first = cluster.until("in the counters", || used().ok_or("no series".to_owned()));
+    let mut last = first;
+    cluster.until("half a second of CPU time", || {
+        let now = used().ok_or("the series is gone")?;
+        assert!(now >= last, "the counter went back from {last} to {now}");
+        last = now;
+        if last > first + 0.5 { Ok(()) } else { Err(format!("{first} to {last}")) }
+    });
+}
+
+#[test]
+fn the_kubelet_and_the_state_of_objects_are_served_under_the_usual_names() {
+    let Some(cluster) = Cluster::start() else { return };
+    cluster.apply(PODS);
+    cluster.apply(LIMITED);
+    for pod in ["busy", "forks", "limited"] {
+        cluster.run(&["wait", &format!("pod/{pod}"), "--for=condition=Ready", "--timeout=60s"]);
+    }
+    let text = cluster.run(&["get", "--raw", CADVISOR]);
+    let series = series_about(&text, "pod=\"limited\"");
+    let labels = "container,id,image,name,namespace,pod";
+    for name in [
+        "container_memory_rss",
+        "container_memory_usage_bytes",
+        "container_memory_working_set_bytes",
+        "container_spec_cpu_period",
+        "container_spec_cpu_quota",
+        "container_spec_cpu_shares",
+        "container_spec_memory_limit_bytes",
+        "container_start_time_seconds",
+    ] {
+        assert!(series.contains(&format!("{name}{{{labels}}}")), "{name} in {series:?}");
+    }
+    let cpu = "container_cpu_usage_seconds_total{container,cpu,id,image,name,namespace,pod}";
+    assert!(series.iter().any(|series| series == cpu), "{series:?}");
+    let enforced = cluster.run(&[
+        "get",
+        "node",
+        "sre-harness",
+        "-o",
+        "jsonpath={.status.conditions[?(@.type=='LimitsEnforced')].status}",
+    ]);
+    for name in ["container_cpu_cfs_throttled_periods_total", "container_oom_events_total"] {
+        let there = series.contains(&format!("{name}{{{labels}}}"));
+        assert_eq!(there, enforced == "True", "{name} in {series:?}, limits enforced: {enforced}");
+    }
+    assert!(series_about(&text, "boot_id").iter().any(|series| series.starts_with("machine_cpu_cores{")));
+    assert!(value(&text, "container_cpu_usage_seconds_total{container=\"\",cpu=\"total\",id=\"/\",image=\"\",name=\"\",namespace=\"\",pod=\"\"}").is_some());
+    assert_counts_on(&cluster, "forks");
+
+    let resource = cluster.run(&["get", "--raw", "/api/v1/nodes/sre-harness/proxy/metrics/resource"]);
+    let about = series_about(&resource, "pod=\"limited\"");
+    assert!(
+        about.contains(&"container_cpu_usage_seconds_total{container,namespace,pod}".to_owned()),
+        "{about:?}"
+    );
+    assert!(about.contains(&"pod_memory_working_set_bytes{namespace,pod}".to_owned()), "{about:?}");
+
+    cluster.until("all objects", || {
+        let (good, text) = cluster.try_run(&["get", "--raw", STATE]);
+        let limit = "kube_pod_container_resource_limits{namespace=\"default\",pod=\"limited\",uid=";
+        let ready = text.lines().any(|line| {
+            line.starts_with("kube_pod_status_ready{namespace=\"default\",pod=\"limited\",")
+                && line.ends_with("condition=\"true\"} 1")
+        });
+        if good && ready && text.contains(limit) && text.contains("kube_node_info{node=\"sre-harness\",") {
+            return Ok(());
+        }
+        Err(text)
+    });
+    cluster.run(&["delete", "pod", "limited", "--now"]);
+    cluster.until("no series of what is gone", || {
+        let text = cluster.run(&["get", "--raw", STATE]) + &cluster.run(&["get", "--raw", CADVISOR]);
+        if text.contains("pod=\"limited\"") { Err(text) } else { Ok(()) }
+    });
+}
+
+#[test]
+fn without_control_groups_usage_is_read_from_processes_and_limits_are_named() {
+    let Some(cluster) = Cluster::start_unprivileged() else { return };
+    let condition = cluster.until("a node with the condition", || {
+        let path = "jsonpath={.items[0].status.conditions[?(@.type=='LimitsEnforced')]['status','message']}";
+        let text = cluster.run(&["get", "nodes", "-o", path]);
+        if text.is_empty() { Err(text) } else { Ok(text) }
+    });
+    if condition.starts_with("True") {
+        eprintln!("skipped: this user may write control groups");
+        return;
+    }
+    assert!(condition.contains("limits on cpu are not enforced"), "{condition}");
+    cluster.apply(PODS);
+    cluster.apply(LIMITED);
+    for pod in ["busy", "forks", "limited"] {
+        cluster.run(&["wait", &format!("pod/{pod}"), "--for=condition=Ready", "--timeout=60s"]);
+    }
+    cluster.until("a warning", || {
+        let events = cluster.run(&["get", "events"]);
+        let told = events.contains("LimitsNotEnforced")
+            && events.contains("resources.limits.memory of containers main");
+        if told { Ok(()) } else { Err(events) }
+    });
+    assert_counts_on(&cluster, "forks");
+    let pods = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
+    cluster.until("busy in the metrics API", || {
+        let list = cluster.get(pods);
+        let busy = list["items"].as_array().unwrap().iter().find(|pod| pod["metadata"]["name"] == "busy");
+        let used = busy.map_or(0, |busy| nanocores(&container(busy, "burn")["usage"]));
+        if used > 200_000_000 { Ok(()) } else { Err(list.to_string()) }
     });
 }

@@ -1,6 +1,9 @@
-//! `services/proxy` and `pods/proxy`: HTTP to what runs in the cluster, through the API server's address and credentials.
+//! `services/proxy`, `pods/proxy` and `nodes/proxy`: HTTP to what runs in the cluster, through the API server's address and credentials.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, uri::Authority};
@@ -17,7 +20,7 @@ use super::{
     router::ApiServer,
     status::ApiError,
 };
-use crate::store::{Key, text_at};
+use crate::store::{Key, Stored, text_at};
 
 /// HTTP client of the proxy.
 pub type Transport = Client<HttpConnector, Body>;
@@ -49,6 +52,7 @@ pub async fn proxy(server: &ApiServer, call: &Call, body: Body) -> Result<Respon
     let requested = Requested::parse(call.name()?, call.target.resource.singular)?;
     let address = match call.target.resource.collection {
         collection::PODS => pod_address(server, call, &requested)?,
+        collection::NODES => node_address(server, call, &requested)?,
         _ => service_address(server, call, &requested)?,
     };
     if !server.addresses().contains(address) {
@@ -135,6 +139,24 @@ fn pod_address(server: &ApiServer, call: &Call, requested: &Requested) -> Result
     }
 }
 
+fn node_address(server: &ApiServer, call: &Call, requested: &Requested) -> Result<SocketAddr, ApiError> {
+    let name = requested.name.as_str();
+    let node = server.store().get(collection::NODES, &Key::new("", name));
+    let node = node.ok_or_else(|| ApiError::not_found(call.target.resource, name))?.value();
+    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    let internal = addresses
+        .filter(|address| address["type"] == "InternalIP")
+        .find_map(|address| address["address"].as_str()?.parse::<IpAddr>().ok());
+    let port = match requested.port.as_str() {
+        "" => node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64(),
+        port => port.parse().ok(),
+    };
+    match (internal, port.and_then(|port| u16::try_from(port).ok())) {
+        (Some(ip), Some(port)) => Ok(SocketAddr::new(ip, port)),
+        _ => Err(ApiError::unavailable(format!("the kubelet of node {name:?} has no address"))),
+    }
+}
+
 fn service_address(server: &ApiServer, call: &Call, requested: &Requested) -> Result<SocketAddr, ApiError> {
     let name = requested.name.as_str();
     let key = Key::new(call.namespace(), name);
@@ -152,20 +174,38 @@ fn service_address(server: &ApiServer, call: &Call, requested: &Requested) -> Re
         Err(_) => requested.port.as_str(),
     };
     let none = || ApiError::unavailable(format!("no endpoints available for service {name:?}"));
-    let endpoints = server.store().get(resources::collection::ENDPOINTS, &key).ok_or_else(none)?.value();
     let mut candidates = Vec::new();
-    for subset in endpoints["subsets"].as_array().into_iter().flatten() {
-        let ports = subset["ports"].as_array().into_iter().flatten();
-        let named = |port: &&Value| port["name"].as_str().unwrap_or_default() == port_name;
-        let Some(port) = ports.filter(named).find_map(|port| u16::try_from(port["port"].as_u64()?).ok())
-        else {
-            continue;
+    if let Some(endpoints) = server.store().get(resources::collection::ENDPOINTS, &key) {
+        for subset in endpoints.value()["subsets"].as_array().into_iter().flatten() {
+            let ips = subset["addresses"].as_array().into_iter().flatten().map(|address| &address["ip"]);
+            candidates.extend(with_port(&subset["ports"], port_name, ips));
+        }
+    } else {
+        // A Service without selector may have slices that somebody wrote and no Endpoints.
+        let (_, slices) = server.store().list(collection::ENDPOINT_SLICES, call.target.namespace.as_deref());
+        let own = |slice: &&Arc<Stored>| {
+            slice.labels.get("kubernetes.io/service-name").is_some_and(|service| service == name)
         };
-        let addresses = subset["addresses"].as_array().into_iter().flatten();
-        let ips = addresses.filter_map(|address| address["ip"].as_str()?.parse::<IpAddr>().ok());
-        candidates.extend(ips.map(|ip| SocketAddr::new(ip, port)));
+        for slice in slices.iter().filter(own).map(|slice| slice.value()) {
+            let ready = slice["endpoints"].as_array().into_iter().flatten();
+            let ready = ready.filter(|endpoint| endpoint["conditions"]["ready"] != false);
+            let ips = ready.flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten());
+            candidates.extend(with_port(&slice["ports"], port_name, ips));
+        }
     }
     candidates.choose(&mut rand::rng()).copied().ok_or_else(none)
+}
+
+/// Addresses with the number of the port of that name.
+fn with_port<'a>(
+    ports: &Value,
+    name: &str,
+    ips: impl Iterator<Item = &'a Value>,
+) -> impl Iterator<Item = SocketAddr> {
+    let mut ports = ports.as_array().into_iter().flatten();
+    let port = ports.find(|port| port["name"].as_str().unwrap_or_default() == name);
+    let port = port.and_then(|port| u16::try_from(port["port"].as_u64()?).ok());
+    ips.filter_map(move |ip| Some(SocketAddr::new(ip.as_str()?.parse::<IpAddr>().ok()?, port?)))
 }
 
 fn forwarded(call: &Call, address: SocketAddr, body: Body) -> Result<Request<Body>, ApiError> {

@@ -247,7 +247,7 @@ pub static RESOURCES: [Resource; 19] = [
         singular: "node",
         short_names: &["no"],
         namespaced: false,
-        subresources: &[Subresource::Status],
+        subresources: &[Subresource::Proxy, Subresource::Status],
         collection: collection::NODES,
         fields: &[("spec.unschedulable", "/spec/unschedulable")],
         decode: typed::<Node>,

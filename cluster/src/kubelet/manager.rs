@@ -35,7 +35,7 @@ use super::{
     pod_worker::{Message, PodWorker},
     process::Launcher,
     scheduler::{self, ToSchedule},
-    storage,
+    server, storage,
     usage::{self, Accounts},
     volume_files,
 };
@@ -109,6 +109,8 @@ pub struct Node {
     pub allocatable: BTreeMap<String, Quantity>,
     /// Whether containers may become other users.
     pub root: bool,
+    /// Port of the kubelet's metrics; 0 if it could not be had.
+    pub metrics_port: u16,
     /// Control groups of the containers.
     pub cgroups: Arc<Cgroups>,
     /// The containers that run, for reading what they use.
@@ -193,6 +195,7 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
     let recorder = Recorder::start(config.client.clone(), &config.node_name);
+    let listener = server::listen(&config.addresses).await;
     let node = Arc::new(Node {
         launcher: Arc::new(Launcher::new(config.shim, cluster_id, config.data_dir.join("run"))),
         client: config.client,
@@ -204,6 +207,7 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         recorder: recorder.clone(),
         allocatable: node::allocatable(),
         root: rustix::process::geteuid().is_root(),
+        metrics_port: if listener.is_some() { server::PORT } else { 0 },
         cgroups,
         accounts: Arc::default(),
         usage: config.usage,
@@ -215,6 +219,7 @@ pub async fn run(config: KubeletConfig, shutdown: CancellationToken) -> Result<(
         () = node::run(&node) => {}
         () = storage::run(&node) => {}
         () = usage::run(&node, config.metric_resolution) => {}
+        () = server::run(&node, listener) => {}
         () = scheduler::run(node.clone(), schedule_inbox) => {}
         () = watch(&node, &mut workers) => {}
         () = shutdown.cancelled() => {}

@@ -4,6 +4,7 @@
 //! through the [`shim`], follows their probes and ends, and writes the pod's status; see `docs/design/cluster.md`.
 
 mod backoff;
+mod cadvisor;
 pub mod catalog;
 mod cgroup;
 mod cleanup;
@@ -22,8 +23,10 @@ mod probes;
 mod process;
 mod procfs;
 pub(crate) mod quantity;
+mod resource_metrics;
 mod rewrite;
 mod scheduler;
+mod server;
 pub mod shim;
 mod start;
 mod status;
@@ -37,5 +40,6 @@ mod volumes;
 pub use catalog::Catalog;
 pub use manager::{KubeletConfig, KubeletError, default_data_dir, run};
 pub use procfs::{CLUSTER_MARKER, CONTAINER_MARKER, POD_MARKER};
+pub use server::PORT;
 
 use manager::{HOOK_PATIENCE, Node, pod_title};

@@ -93,6 +93,7 @@ async fn register(node: &Node) -> kube::Result<()> {
             {"type": "InternalIP", "address": node.addresses.node_ip()},
             {"type": "Hostname", "address": node.name},
         ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": node.metrics_port}},
         "nodeInfo": {
             "machineID": file("/etc/machine-id"),
             "systemUUID": "",

@@ -9,6 +9,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The program's path.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cluster");
 /// Time for the program to start and to stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -25,8 +27,20 @@ impl Program {
 
     /// With further arguments of `cluster serve`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::launch(tempfile::tempdir().unwrap(), Command::new(PROGRAM), arguments)
+    }
+
+    /// Through a command that makes it another user, to whom the directory is given.
+    pub fn start_as(wrapper: &[&str], uid: u32, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_cluster"))
+        std::os::unix::fs::chown(directory.path(), Some(uid), Some(uid)).unwrap();
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(PROGRAM);
+        Self::launch(directory, command, arguments)
+    }
+
+    fn launch(directory: tempfile::TempDir, mut command: Command, arguments: &[&str]) -> Self {
+        let child = command
             .arg("serve")
             .arg("--data-dir")
             .arg(directory.path().join("data"))
