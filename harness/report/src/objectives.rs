@@ -154,7 +154,11 @@ fn row(one: &SloReport) -> [String; 6] {
         errors.unwrap_or_else(dash),
         one.budget_spent.map_or_else(dash, percent),
         one.spent_time.map_or_else(dash, long),
-        one.exhausted_in.map_or_else(|| "never".to_owned(), long),
+        match (one.exhausted_in, one.budget_spent) {
+            (Some(length), _) => long(length),
+            (None, Some(_)) => "never".to_owned(),
+            (None, None) => dash(),
+        },
         peaks.join(", "),
     ]
 }

@@ -33,7 +33,8 @@ pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String>
     lines.push(String::new());
     lines.push(verdict_line(verdict, style, tells));
     lines.extend(verdict.reasons.iter().map(|reason| format!("  {reason}")));
-    lines.extend(verdict.caveats.iter().map(|caveat| style.paint(Tone::Warn, &format!("  note: {caveat}"))));
+    let caveats = verdict.caveats.iter().filter(|_| tells);
+    lines.extend(caveats.map(|caveat| style.paint(Tone::Warn, &format!("  note: {caveat}"))));
     if verdict.outcome == Outcome::RollbackIncomplete {
         lines.push(format!("  {}", style.paint(Tone::Bad, "run `harness recover` to undo what is left")));
     }

@@ -13,8 +13,10 @@ const BEHIND: Millis = Millis::from_secs(1);
 /// The caveats, each once.
 pub(super) fn of(facts: &Facts<'_>, plan: &Plan, detections: &[Detection]) -> Vec<String> {
     let mut all = compressed(facts);
-    all.extend(facts.slos.iter().flat_map(|(name, slo)| of_slo(name, slo)));
-    let unknown = plan.slos.iter().filter(|name| !facts.slos.contains_key(name.as_str()));
+    all.extend(facts.slos.iter().flat_map(|(name, slo)| of_slo(facts, name, slo)));
+    // A run that did not get to its experiment has looked at nothing.
+    let begun = facts.baseline.is_some();
+    let unknown = plan.slos.iter().filter(|name| begun && !facts.slos.contains_key(name.as_str()));
     all.extend(unknown.map(|name| format!("SLO {name}: nothing is known of it")));
     all.extend(alerts_on_short_windows(facts, plan, detections));
     all.extend(of_loads(facts, plan));
@@ -36,11 +38,11 @@ fn compressed(facts: &Facts<'_>) -> Vec<String> {
     std::iter::once(first).chain(rules).collect()
 }
 
-fn of_slo(name: &str, slo: &SloFacts<'_>) -> Vec<String> {
+fn of_slo(facts: &Facts<'_>, name: &str, slo: &SloFacts<'_>) -> Vec<String> {
     let own = slo.usage.iter().flat_map(|usage| &usage.caveats);
     let mut all: Vec<_> = own.map(|caveat| format!("SLO {name}: {caveat}")).collect();
     all.extend(slo.missing.map(|error| format!("SLO {name}: not known to Prometheus: {error}")));
-    let short = short_windows(slo);
+    let short = short_windows(facts, slo);
     if let Some((_, history)) = short.first() {
         let windows: Vec<_> = short.iter().map(|(window, _)| length(*window)).collect();
         all.push(format!(
@@ -51,10 +53,14 @@ fn of_slo(name: &str, slo: &SloFacts<'_>) -> Vec<String> {
     all
 }
 
-/// Windows that are longer than the data that they rest on, and how long that is.
-fn short_windows(slo: &SloFacts<'_>) -> Vec<(Millis, Millis)> {
-    let Some(history) = slo.samples.iter().map(|sample| sample.history).min() else { return Vec::new() };
-    let windows = slo.definition.iter().flat_map(|definition| &definition.windows);
+/// Windows that are longer than the data that they rest on since the first fault or timed load, and how long that is. The whole
+/// period is no window that anybody is alerted by.
+fn short_windows(facts: &Facts<'_>, slo: &SloFacts<'_>) -> Vec<(Millis, Millis)> {
+    let since = facts.first_applied().unwrap_or_default();
+    let samples = slo.samples.iter().filter(|sample| facts.corrected(sample.sampled_at) >= since);
+    let Some(history) = samples.map(|sample| sample.history).min() else { return Vec::new() };
+    let Some(definition) = slo.definition else { return Vec::new() };
+    let windows = definition.windows.iter().filter(|window| window.window < definition.period);
     let short = windows.filter(|window| window.length > history);
     short.map(|window| (window.window, history)).collect()
 }
@@ -75,7 +81,7 @@ fn alerts_on_short_windows(facts: &Facts<'_>, plan: &Plan, detections: &[Detecti
     let mut found = Vec::new();
     for alert in expected {
         for (name, slo) in facts.slos.iter().filter(|(name, _)| rests_on(alert, name)) {
-            if let Some((_, history)) = short_windows(slo).first() {
+            if let Some((_, history)) = short_windows(facts, slo).first() {
                 found.push(format!(
                     "alert {}: its times are not production's: windows of SLO {name} rest on {history} of data, and burn alerts on \
                      young data come up to many times too early",

@@ -348,6 +348,14 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Why nothing that counts from the end of this fault, or of this timed load, can be judged.
+    pub(super) fn not_over(&self, name: &str) -> String {
+        match self.plan.is_some_and(|plan| plan.load(name).is_some()) {
+            true => format!("load {name:?} has not ended"),
+            false => format!("fault {name:?} was not reverted"),
+        }
+    }
+
     /// Why nothing happened to the system.
     pub(super) fn nothing_done(&self, reason: &str) -> String {
         match self.plan.is_some_and(|plan| plan.faults.is_empty() && !plan.loads.is_empty()) {

@@ -19,7 +19,7 @@ pub(super) fn window(
         Window::During => Ok((effect, fault_facts.revert_sent.unwrap_or(ended))),
         Window::After => match &fault_facts.reverted {
             Some((healed, _)) => Ok((*healed, ended)),
-            None => Err(format!("fault {fault:?} was not reverted")),
+            None => Err(facts.not_over(fault)),
         },
     }
 }

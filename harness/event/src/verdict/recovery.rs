@@ -10,7 +10,7 @@ pub(super) fn judge(facts: &Facts<'_>, plan: &Plan, fault: &str, within: Millis)
         Ok((fault, _)) => fault.revert_sent,
         Err(reason) => return inconclusive(reason),
     };
-    let Some(sent) = sent else { return inconclusive(format!("fault {fault:?} was not reverted")) };
+    let Some(sent) = sent else { return inconclusive(facts.not_over(fault)) };
     let mut latest = sent;
     for check in &plan.steady_state {
         match held_since(facts, &check.name, sent) {

@@ -10,7 +10,7 @@ pub(super) fn judge(facts: &Facts<'_>, fault: &str, expected: &WorkloadExpectati
         Ok((fault, _)) => fault.revert_sent,
         Err(reason) => return inconclusive(reason),
     };
-    let Some(sent) = sent else { return inconclusive(format!("fault {fault:?} was not reverted")) };
+    let Some(sent) = sent else { return inconclusive(facts.not_over(fault)) };
     let observed: Vec<_> =
         facts.workloads.iter().filter(|observed| observed.workload == expected.workload).collect();
     let Some(last) = observed.last() else {

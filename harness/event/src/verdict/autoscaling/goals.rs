@@ -78,7 +78,7 @@ fn not_scaled_up(case: &Case<'_>, replicas: i32, within: Millis) -> Result<Judge
 
 /// Back to so many replicas by the deadline, and no more until the end; each step on the way was the autoscaler's own.
 fn scales_down(case: &Case<'_>, fault: &str, replicas: i32, within: Millis) -> Result<Judged, String> {
-    let Some(sent) = case.fault.revert_sent else { return Err(format!("{fault:?} has not ended")) };
+    let Some(sent) = case.fault.revert_sent else { return Err(case.facts.not_over(fault)) };
     let most = case.since_effect().map(|one| one.desired).max().unwrap_or_default();
     if most <= replicas {
         return Err(format!(
