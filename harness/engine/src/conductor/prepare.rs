@@ -131,7 +131,15 @@ pub(super) async fn check_configuration(session: &Session, directory: &Path) -> 
             problems.extend(found);
             Vec::new()
         }
-        Err(PrepareError::NotReady(reason)) => {
+        // Only if nothing else is wrong, which would be so in any case.
+        Err(PrepareError::Unreachable(found)) if problems.is_empty() => {
+            return Err(Stopped::NotReady { component: "system".to_owned(), reason: found.join("; ") });
+        }
+        Err(PrepareError::Unreachable(found)) => {
+            problems.extend(found);
+            Vec::new()
+        }
+        Err(PrepareError::Api(reason)) => {
             return Err(Stopped::NotReady { component: "Kubernetes API".to_owned(), reason });
         }
     };

@@ -3,11 +3,14 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::{
+    core::v1::{Service, ServicePort},
+    discovery::v1::EndpointSlice,
+};
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use tokio::net::TcpStream;
 
-use crate::monitor::{chain, nearest};
+use crate::monitor::nearest;
 
 /// Time limit of one API call.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -24,6 +27,9 @@ pub(super) enum AddressError {
     /// The scenario is wrong, or does not fit this cluster.
     #[error("{0}")]
     Problem(String),
+    /// Nobody is there.
+    #[error("{0}")]
+    Unreachable(String),
     /// The API server did not say.
     #[error("{what} failed")]
     Api {
@@ -111,9 +117,29 @@ impl Resolver {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {}s", CONNECT_LIMIT.as_secs()),
         };
-        let to = if given == url { String::new() } else { format!(" ({host}:{port})") };
-        let hint = if given == url { "Is it running?" } else { UNREACHABLE_HINT };
-        Err(AddressError::Problem(format!("{given} cannot be connected to from here{to}: {why}. {hint}")))
+        let Some(service) = ServiceUrl::parse(given) else {
+            return Err(AddressError::Unreachable(format!("{given} cannot be connected to: {why}")));
+        };
+        let ServiceUrl { namespace, name, .. } = service?;
+        if self.ready_endpoints(namespace, name).await? == 0 {
+            return Err(AddressError::Unreachable(format!("{given}: the Service has no ready endpoint")));
+        }
+        Err(AddressError::Problem(format!(
+            "{given} cannot be connected to from here ({host}:{port}): {why}. {UNREACHABLE_HINT}"
+        )))
+    }
+
+    /// Endpoints that the Service sends connections to. Ready is what is not said to be unready.
+    async fn ready_endpoints(&self, namespace: &str, name: &str) -> Result<usize, AddressError> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+        let what = format!("looking up the endpoints of Service {namespace}/{name}");
+        let slices = call(&what, api.list(&of_service)).await?;
+        let endpoints = slices.items.into_iter().flat_map(|slice| slice.endpoints.unwrap_or_default());
+        let ready = |conditions: Option<bool>| conditions != Some(false);
+        Ok(endpoints
+            .filter(|endpoint| ready(endpoint.conditions.as_ref().and_then(|conditions| conditions.ready)))
+            .count())
     }
 }
 
@@ -168,16 +194,6 @@ async fn call<T>(what: &str, call: impl Future<Output = Result<T, kube::Error>>)
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(failed(error.into())),
         Err(_) => Err(failed("no answer in time".into())),
-    }
-}
-
-impl AddressError {
-    /// For people: a problem of the scenario, or what could not be asked.
-    pub(super) fn sort(self) -> Result<String, String> {
-        match self {
-            Self::Problem(text) => Ok(text),
-            error @ Self::Api { .. } => Err(chain(&error)),
-        }
     }
 }
 

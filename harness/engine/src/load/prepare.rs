@@ -9,7 +9,11 @@ use harness_event::{LoadPhase, LoadSpec, Plan};
 use harness_load::{Assignment, PROTOCOL_VERSION};
 use kube::Client;
 
-use super::{address::Resolver, files};
+use super::{
+    address::{AddressError, Resolver},
+    files,
+};
+use crate::monitor::chain;
 
 /// A load whose addresses are known and whose files are read.
 pub struct PreparedLoad {
@@ -36,9 +40,12 @@ pub enum PrepareError {
     /// The scenario does not fit this cluster or this machine.
     #[error("{}", .0.join("; "))]
     Problems(Vec<String>),
+    /// Nobody is there to take the load.
+    #[error("{}", .0.join("; "))]
+    Unreachable(Vec<String>),
     /// The API server could not be asked.
     #[error("{0}")]
-    NotReady(String),
+    Api(String),
 }
 
 /// Resolves addresses, proves that they can be connected to, and reads files. `directory` is the scenario file's.
@@ -52,7 +59,7 @@ pub async fn prepare_loads(
     directory: &Path,
 ) -> Result<Vec<PreparedLoad>, PrepareError> {
     let resolver = Resolver::new(client.clone());
-    let mut problems = Vec::new();
+    let (mut problems, mut unreachable) = (Vec::new(), Vec::new());
     let mut prepared = Vec::new();
     let mut known = BTreeMap::new();
     for spec in &plan.loads {
@@ -65,11 +72,15 @@ pub async fn prepare_loads(
             if !known.contains_key(&given) {
                 let found = match locate(&resolver, &given).await {
                     Ok(url) => Some(url),
-                    Err(error) => {
-                        let text = error.sort().map_err(PrepareError::NotReady)?;
+                    Err(AddressError::Problem(text)) => {
                         problems.push(format!("load {:?}: {text}", spec.name));
                         None
                     }
+                    Err(AddressError::Unreachable(text)) => {
+                        unreachable.push(format!("load {:?}: {text}", spec.name));
+                        None
+                    }
+                    Err(error @ AddressError::Api { .. }) => return Err(PrepareError::Api(chain(&error))),
                 };
                 known.insert(given.clone(), found);
             }
@@ -93,12 +104,17 @@ pub async fn prepare_loads(
             addresses: addresses.into_iter().collect(),
         });
     }
-    let mut seen = BTreeSet::new();
-    problems.retain(|problem| seen.insert(problem.clone()));
-    if problems.is_empty() { Ok(prepared) } else { Err(PrepareError::Problems(problems)) }
+    match (problems.is_empty(), unreachable.is_empty()) {
+        (true, true) => Ok(prepared),
+        (true, false) => Err(PrepareError::Unreachable(unreachable)),
+        (false, _) => {
+            problems.extend(unreachable);
+            Err(PrepareError::Problems(problems))
+        }
+    }
 }
 
-async fn locate(resolver: &Resolver, given: &str) -> Result<String, super::address::AddressError> {
+async fn locate(resolver: &Resolver, given: &str) -> Result<String, AddressError> {
     let url = resolver.resolve(given).await?.unwrap_or_else(|| given.to_owned());
     resolver.connect(given, &url).await?;
     Ok(url)

@@ -7,7 +7,7 @@ use cluster::{
 use harness_engine::load::{PrepareError, prepare_loads};
 use harness_event::{LoadBody, LoadPart, LoadSpec, LoadStart, Plan, verdict::testkit};
 use k8s_openapi::{
-    api::core::v1::Service,
+    api::{core::v1::Service, discovery::v1::EndpointSlice},
     serde_json::{Value, from_value, json},
 };
 use kube::{Api, Client};
@@ -69,7 +69,21 @@ async fn a_service_is_reached_by_its_cluster_ip() {
     let ip = service.spec.unwrap().cluster_ip.unwrap();
     let spec = to(&["service://default/api:18500/a?b=${random}", "service://default/api:http/c"]);
 
-    // Nothing listens there: that is said, with the way out.
+    // Nobody is there.
+    let Err(PrepareError::Unreachable(silent)) = fixture.prepare(spec.clone()).await else {
+        panic!("prepared")
+    };
+    assert!(silent[0].contains("the Service has no ready endpoint"), "{silent:?}");
+
+    // Somebody is there, but not for us: that is said, with the way out.
+    let slice = json!({
+        "metadata": { "name": "api-1", "labels": { "kubernetes.io/service-name": "api" } },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.9.8.7"], "conditions": { "ready": true } }],
+        "ports": [{ "name": "http", "port": 80 }],
+    });
+    let slices: Api<EndpointSlice> = Api::namespaced(fixture.client(), "default");
+    slices.create(&Default::default(), &from_value(slice).unwrap()).await.unwrap();
     let problems = fixture.problems(spec.clone()).await;
     assert_eq!(problems.len(), 2, "{problems:?}");
     for part in ["cannot be connected to from here", &ip, "NodePort"] {

@@ -236,5 +236,10 @@ async fn a_load_that_reaches_nobody_is_refused() {
     assert_eq!(verdict.outcome, Outcome::Refused, "{verdict:#?}");
     assert_eq!(verdict.reasons.len(), 2, "{verdict:#?}");
     assert!(verdict.reasons[0].contains("Service images does not exist in namespace default"));
-    assert!(verdict.reasons[1].contains("http://127.0.0.1:1/ cannot be connected to from here"));
+    assert!(verdict.reasons[1].contains("http://127.0.0.1:1/ cannot be connected to"));
+    let silent = vec![load("silence", NOW, Some(10), "http://127.0.0.1:1/")];
+    let expectations = vec![expect("silence", "silence", LoadPhase::During, LoadMeasure::Requests, ">= 10")];
+    let fixture = Fixture::new().await;
+    let verdict = fixture.run(fixture.plan(silent, expectations)).await;
+    assert_eq!(verdict.outcome, Outcome::NotReady, "{verdict:#?}");
 }
