@@ -5,6 +5,7 @@
 
 pub mod compress;
 mod duration;
+pub mod history;
 pub mod promql;
 pub mod rules;
 pub mod spec;
