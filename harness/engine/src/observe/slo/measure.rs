@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use harness_event::{Millis, SloSample, SloUsage, Timestamp};
+use harness_event::{Labels, Millis, SloSample, SloUsage, Timestamp};
 
 use super::{
     definition::{ERROR_RATIO, Slo},
@@ -27,7 +27,6 @@ pub async fn measure_slo(
     to: Timestamp,
     samples: &[SloSample],
 ) -> SloUsage {
-    let look = Look { prometheus, slo, from, to };
     let mut usage = SloUsage {
         slo: slo.id().to_owned(),
         from,
@@ -45,11 +44,35 @@ pub async fn measure_slo(
         usage.caveats.push("nothing was measured: the run ended before it began".to_owned());
         return usage;
     }
-    if let Err(error) = look.read(&mut usage, samples).await {
+    let read = async {
+        let targets = feeding(prometheus, slo, to).await?;
+        Look { prometheus, slo, from, to, targets }.read(&mut usage, samples).await
+    };
+    if let Err(error) = read.await {
         usage.caveats.push(format!("not everything could be read: {}", chain(&error)));
     }
     fill(&mut usage, slo.budget(), slo.own_time(to - from));
     usage
+}
+
+/// The targets that an SLO's series come from; all of them where that cannot be told, as of recorded series.
+async fn feeding(prometheus: &Prometheus, slo: &Slo, at: Timestamp) -> Result<Vec<Target>, Error> {
+    let selectors = match &slo.ratio {
+        Ratio::Events { errors, total } => [&errors.selectors[..], &total.selectors].concat(),
+        Ratio::Raw(ratio) => ratio.selectors.clone(),
+    };
+    let sources =
+        prometheus.query(&format!("count by (job, instance) ({})", selectors.join(" or ")), Some(at)).await?;
+    let sources: BTreeSet<_> = sources.iter().map(|sample| place(&sample.labels)).collect();
+    let (own, others): (Vec<_>, Vec<_>) =
+        prometheus.targets().await?.into_iter().partition(|target| sources.contains(&place(&target.labels)));
+    Ok(if own.is_empty() { others } else { own })
+}
+
+/// Which target a series is from.
+fn place(labels: &Labels) -> (String, String) {
+    let label = |name: &str| labels.get(name).cloned().unwrap_or_default();
+    (label("job"), label("instance"))
 }
 
 struct Look<'l> {
@@ -57,6 +80,7 @@ struct Look<'l> {
     slo: &'l Slo,
     from: Timestamp,
     to: Timestamp,
+    targets: Vec<Target>,
 }
 
 impl Look<'_> {
@@ -66,6 +90,14 @@ impl Look<'_> {
 
     async fn query(&self, expression: &str) -> Result<Vec<InstantSample>, Error> {
         self.prometheus.query(expression, Some(self.to)).await
+    }
+
+    /// Over which time expressions are evaluated: one scrape longer than the measured time. What was counted between the last
+    /// scrape before `from` and the first one after it belongs to this time, and `rate()` sees it only with both. It relates what
+    /// it sees to the time between its first and last sample, which is the measured time, give or take a scrape.
+    fn evaluated(&self) -> Millis {
+        let longest = self.targets.iter().map(|target| target.scrape_interval).max();
+        self.length() + longest.unwrap_or_default().min(self.length())
     }
 
     async fn read(&self, usage: &mut SloUsage, samples: &[SloSample]) -> Result<(), Error> {
@@ -107,7 +139,7 @@ impl Look<'_> {
     ) -> Result<Option<f64>, Error> {
         let factor = match counted.unit {
             Unit::PerSecond => self.length().as_secs_f64(),
-            Unit::Events => 1.0,
+            Unit::Events => self.length().as_secs_f64() / self.evaluated().as_secs_f64(),
             Unit::Unknown => {
                 caveats.push(format!(
                     "the number of {what} is not known: they are counted by other than rate() or increase()"
@@ -115,7 +147,7 @@ impl Look<'_> {
                 return Ok(None);
             }
         };
-        let expression = match counted.over(self.length()) {
+        let expression = match counted.over(self.evaluated()) {
             Ok(expression) => expression,
             Err(error) => {
                 caveats.push(format!("the number of {what} is not known: {error}"));
@@ -147,13 +179,13 @@ impl Look<'_> {
     }
 
     async fn value(&self, counted: &Counted) -> Result<Option<f64>, Error> {
-        let Ok(expression) = counted.over(self.length()) else { return Ok(None) };
+        let Ok(expression) = counted.over(self.evaluated()) else { return Ok(None) };
         let values = self.query(&expression).await?;
         Ok(values.iter().map(|sample| sample.value).filter(|value| value.is_finite()).reduce(|a, b| a + b))
     }
 
     async fn worst(&self, ratio: &Counted, caveats: &mut Vec<String>) -> Result<Option<f64>, Error> {
-        match ratio.over(self.length()) {
+        match ratio.over(self.evaluated()) {
             Ok(expression) => {
                 let values = self.query(&expression).await?;
                 let values = values.iter().map(|sample| sample.value).filter(|value| value.is_finite());
@@ -232,24 +264,21 @@ impl Look<'_> {
                 "min by (job, instance) (count_over_time({selector}[{range}]) and ({selector} offset {range}))"
             );
             for sample in self.query(&counts).await? {
-                let label = |name: &str| sample.labels.get(name).cloned().unwrap_or_default();
-                let known = scrapes.entry((label("job"), label("instance"))).or_insert(sample.value);
+                let known = scrapes.entry(place(&sample.labels)).or_insert(sample.value);
                 *known = known.min(sample.value);
             }
         }
         if scrapes.is_empty() {
             return Ok(None);
         }
-        let targets = self.prometheus.targets().await?;
-        Ok(missed(&scrapes, &targets, self.length()))
+        Ok(missed(&scrapes, &self.targets, self.length()))
     }
 }
 
 fn missed(scrapes: &BTreeMap<(String, String), f64>, targets: &[Target], length: Millis) -> Option<String> {
     let mut texts = BTreeSet::new();
     for target in targets {
-        let label = |name: &str| target.labels.get(name).cloned().unwrap_or_default();
-        let Some(found) = scrapes.get(&(label("job"), label("instance"))) else { continue };
+        let Some(found) = scrapes.get(&place(&target.labels)) else { continue };
         let due = length.as_secs_f64() / target.scrape_interval.as_secs_f64().max(0.001);
         // The first and the last may lie just outside.
         if *found < due * SCRAPED - 1.0 {
@@ -288,8 +317,6 @@ fn few(names: &BTreeSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness_event::Labels;
-
     use super::*;
 
     #[test]
