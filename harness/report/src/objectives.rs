@@ -118,6 +118,11 @@ pub(crate) fn burn(rate: f64) -> String {
     format!("{}x", trimmed(rate, digits))
 }
 
+/// A number of events, which `rate()` makes a fraction.
+fn count(events: f64) -> String {
+    trimmed(events, if events.abs() < 100.0 { 1 } else { 0 })
+}
+
 /// A table of all SLOs.
 pub(crate) fn lines(reports: &[SloReport], style: Style) -> Vec<String> {
     const HEAD: [&str; 6] = ["SLO", "errors", "budget spent", "as time", "exhausted in", "highest burn rate"];
@@ -140,10 +145,8 @@ fn row(one: &SloReport) -> [String; 6] {
     if let Some(error) = &one.missing {
         return [name, format!("not known: {error}"), dash(), dash(), dash(), dash()];
     }
-    let errors = one
-        .errors
-        .zip(one.total)
-        .map(|(errors, total)| format!("{} of {}", trimmed(errors, 1), trimmed(total, 1)));
+    let errors =
+        one.errors.zip(one.total).map(|(errors, total)| format!("{} of {}", count(errors), count(total)));
     let peaks: Vec<_> = one
         .windows
         .iter()
