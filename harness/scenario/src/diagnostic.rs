@@ -76,12 +76,9 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// More problems than this are counted, not shown.
-    const SHOWN: usize = 100;
+    pub(crate) const SHOWN: usize = 100;
 
-    pub(crate) fn new(mut items: Vec<Diagnostic>) -> Self {
-        items.sort_by_key(|item| (item.line, item.column, item.severity));
-        let left_out = items.len().saturating_sub(Self::SHOWN);
-        items.truncate(Self::SHOWN);
+    pub(crate) fn new(items: Vec<Diagnostic>, left_out: usize) -> Self {
         Self { items, left_out }
     }
 
@@ -134,6 +131,11 @@ impl<'t> SourceText<'t> {
     /// Line of a byte offset, from 1.
     pub(crate) fn line(&self, offset: usize) -> u32 {
         u32::try_from(self.line_starts.partition_point(|start| *start <= offset)).unwrap_or(u32::MAX)
+    }
+
+    /// A byte offset that is in the text.
+    pub(crate) fn clamped(&self, offset: usize) -> usize {
+        offset.min(self.text.len())
     }
 
     /// The text of a line, from 1, without the blanks around it.

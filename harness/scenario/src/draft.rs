@@ -256,8 +256,8 @@ impl LoadDraft {
         self.name.as_ref().map_or("", |name| &name.value)
     }
 
-    /// True if it is there during the whole run.
+    /// True if it is there during the whole run. Who says something about the background, even wrongly, means yes.
     pub(crate) fn is_background(&self) -> bool {
-        self.background.as_ref().is_some_and(|background| background.value)
+        self.background.as_ref().is_none_or(|background| background.value)
     }
 }

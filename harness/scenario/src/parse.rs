@@ -34,7 +34,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Scenario, Diagnostics> {
         .and_then(|draft| check::plan(draft, &mut problems));
     match plan {
         Some(plan) if !problems.any_error() => {
-            let warnings = Diagnostics::new(problems.into_found()).iter().cloned().collect();
+            let warnings = problems.into_diagnostics().iter().cloned().collect();
             Ok(Scenario { plan, sha256: hexadecimal(&Sha256::digest(text.as_bytes())), warnings })
         }
         _ => {
@@ -42,7 +42,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Scenario, Diagnostics> {
                 // Each step reports why it gives up; should one forget to, the file is still not accepted.
                 problems.incomplete(&(0..0), Issue::new("the scenario could not be read"));
             }
-            Err(Diagnostics::new(problems.into_found()))
+            Err(problems.into_diagnostics())
         }
     }
 }

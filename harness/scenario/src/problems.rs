@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, ops::Range};
 
-use crate::diagnostic::{Diagnostic, Severity, SourceText};
+use crate::diagnostic::{Diagnostics, Severity, SourceText};
 
 /// Bytes of the text.
 pub(crate) type Span = Range<usize>;
@@ -68,7 +68,7 @@ impl Issue {
 /// The problems found so far.
 pub(crate) struct Problems<'t> {
     source: SourceText<'t>,
-    found: Vec<Diagnostic>,
+    found: Vec<(Severity, Span, Issue)>,
     /// Lines with a syntax error: what else is wrong there follows from it.
     broken_lines: HashSet<u32>,
 }
@@ -107,8 +107,8 @@ impl<'t> Problems<'t> {
         self.push(Severity::Warning, span, issue);
     }
 
-    fn push(&mut self, severity: Severity, span: &Span, Issue { message, hint, .. }: Issue) {
-        self.found.push(self.source.diagnostic(severity, span, message, hint));
+    fn push(&mut self, severity: Severity, span: &Span, issue: Issue) {
+        self.found.push((severity, span.clone(), issue));
     }
 
     /// Line of a place, from 1.
@@ -122,10 +122,17 @@ impl<'t> Problems<'t> {
     }
 
     pub(crate) fn any_error(&self) -> bool {
-        self.found.iter().any(|problem| problem.severity == Severity::Error)
+        self.found.iter().any(|(severity, ..)| *severity == Severity::Error)
     }
 
-    pub(crate) fn into_found(self) -> Vec<Diagnostic> {
-        self.found
+    /// In the order of the text. Excerpts are made of those that are shown only: a line may be long, and wrong many times.
+    pub(crate) fn into_diagnostics(mut self) -> Diagnostics {
+        self.found.sort_by_key(|(severity, span, _)| (self.source.clamped(span.start), *severity));
+        let left_out = self.found.len().saturating_sub(Diagnostics::SHOWN);
+        let shown = self.found.into_iter().take(Diagnostics::SHOWN);
+        let items = shown.map(|(severity, span, Issue { message, hint, .. })| {
+            self.source.diagnostic(severity, &span, message, hint)
+        });
+        Diagnostics::new(items.collect(), left_out)
     }
 }

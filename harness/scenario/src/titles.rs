@@ -1,9 +1,9 @@
 //! One readable sentence for each expectation.
 
 use harness_event::{
-    AlertExpectation, AlertState, AutoscalerExpectation, AutoscalerGoal, CompareOp, HttpExpectation,
-    LoadExpectation, LoadMeasure, LoadPhase, Millis, PromqlExpectation, PromqlMode, SloExpectation, SloGoal,
-    Window, WorkloadExpectation,
+    AlertExpectation, AlertState, AutoscalerExpectation, AutoscalerGoal, CompareOp, Comparison,
+    HttpExpectation, LoadExpectation, LoadMeasure, LoadPhase, Millis, PromqlExpectation, PromqlMode,
+    SloExpectation, SloGoal, Window, WorkloadExpectation,
 };
 
 use crate::draft::Stimulus;
@@ -89,13 +89,8 @@ pub(crate) fn recovery(within: Millis, fault: Stimulus<'_>) -> String {
 
 /// `stimuli` are the names of what happens to the system, in order of their start.
 pub(crate) fn load(expected: &LoadExpectation, stimuli: &[&str]) -> String {
-    let LoadExpectation { load, step, phase, measure, is } = expected;
+    let LoadExpectation { load, step, phase, .. } = expected;
     let of = step.as_ref().map_or_else(|| load.clone(), |step| format!("{load}, {step}"));
-    let what = match measure {
-        LoadMeasure::ErrorRatio => "error ratio".to_owned(),
-        LoadMeasure::P999 => "p99.9".to_owned(),
-        measure => measure.to_string(),
-    };
     let (first, last) = (stimuli.first().unwrap_or(&""), stimuli.last().unwrap_or(&""));
     let phase = match phase {
         LoadPhase::WarmUp => " in its warm-up".to_owned(),
@@ -106,6 +101,16 @@ pub(crate) fn load(expected: &LoadExpectation, stimuli: &[&str]) -> String {
         LoadPhase::During => format!(" during {}", stimuli.join(" and ")),
         LoadPhase::After => format!(" after {last}"),
     };
+    format!("{of}: {}{phase}", condition(expected.measure, expected.is))
+}
+
+/// `p99 < 500 ms`
+pub(crate) fn condition(measure: LoadMeasure, is: Comparison) -> String {
+    let what = match measure {
+        LoadMeasure::ErrorRatio => "error ratio".to_owned(),
+        LoadMeasure::P999 => "p99.9".to_owned(),
+        measure => measure.to_string(),
+    };
     let spelling = CompareOp::ALL.iter().find(|(_, op)| *op == is.op).map_or("", |(spelling, _)| spelling);
     let value = match measure {
         LoadMeasure::ErrorRatio => percent(is.value),
@@ -113,7 +118,7 @@ pub(crate) fn load(expected: &LoadExpectation, stimuli: &[&str]) -> String {
         LoadMeasure::Rate => format!("{}/s", is.value),
         _ => is.value.to_string(),
     };
-    format!("{of}: {what} {spelling} {value}{phase}")
+    format!("{what} {spelling} {value}")
 }
 
 /// A ratio for people; `0.1 + 0.2` has no place in a report.

@@ -5,14 +5,63 @@ use std::time::{Duration, Instant};
 use harness_scenario::{Severity, parse};
 use proptest::{prelude::*, sample::Index};
 
-const SCENARIOS: [&str; 3] = [
+const SCENARIOS: [&str; 7] = [
     include_str!("../../../scenarios/db-failure.toml"),
     include_str!("../../../scenarios/pod-kill.toml"),
     include_str!("../../../scenarios/rollout-restart.toml"),
+    include_str!("../../../scenarios/image-surge.toml"),
+    include_str!("../../../scenarios/slo-fast-burn.toml"),
+    include_str!("../../../scenarios/traffic-spike.toml"),
+    LOADS,
 ];
 
+/// What the scenarios of the project do not use.
+const LOADS: &str = r#"
+title = "x"
+namespace = "x"
+slos = ["a-b"]
+[[load]]
+name = "l"
+users = 3
+order = "weighted"
+stages = [{ rate = 0, to = 5.5, for = "1s" }, { rate = 1e3, for = "2s" }, { rate = 1 }]
+duration = "1m"
+ca_file = "ca.pem"
+[[load.setup]]
+name = "a"
+url = "https://x/${random}"
+multipart = [{ name = "a", text = "${user.id}" }, { name = "b", file = "f", filename = "g", content_type = "a/b" }]
+extract = { a = { json = "/a~0/0" }, b = { header = "x" }, c = { cookie = "y" } }
+[[load.step]]
+name = "b"
+url = "http://x/${value.a}"
+form = { a = "${value.b}", "b c" = "${value.c}" }
+weight = 5
+[[load.step]]
+name = "c"
+url = "http://x/"
+body = "${user.round}"
+[[expect.load]]
+load = "l"
+step = "b"
+requests = ">= 5"
+rate = "< 900"
+error_ratio = "<= 5%"
+p50 = "< 1.5ms"
+max = ">= 200us"
+[[expect.autoscaler]]
+autoscaler = "a.b"
+fault = "l"
+scales_up = { within = "5s" }
+direction_changes = 0
+[[expect.slo]]
+slo = "a-b"
+burn = { window = "3d", below = 1 }
+min_requests = 5
+"#;
+
 /// Pieces that are likely to hit an edge of the reader.
-const PIECES: [&str; 36] = [
+const PIECES: [&str; 50] = [
     "\"",
     "'",
     "\"\"\"",
@@ -49,6 +98,20 @@ const PIECES: [&str; 36] = [
     "24h1ms",
     "[fault]\n",
     "[[expect.alert]]\n",
+    "[[load]]\n",
+    "[[load.step]]\n",
+    "[[load.setup.multipart]]\n",
+    "[[load.stages]]\n",
+    "rate = 0\n",
+    "${value.",
+    "${value.a}",
+    "{ json = \"/\" }",
+    "extract = { a = 5 }\n",
+    "background = true\n",
+    "users = 1e9\n",
+    "\"< 1%\"",
+    "\"< 1µs\"",
+    "[expect.slo.burn]\n",
 ];
 
 /// Parses, and checks what must hold for every answer.
@@ -56,7 +119,22 @@ fn check(text: &str) {
     let lines = text.matches('\n').count() + 1;
     let problems = match parse("x.toml", text) {
         Ok(scenario) => {
-            assert!(!scenario.plan.faults.is_empty() && !scenario.plan.expectations.is_empty());
+            let plan = &scenario.plan;
+            let stimuli: Vec<_> = plan
+                .faults
+                .iter()
+                .map(|fault| &fault.name)
+                .chain(plan.loads.iter().filter(|load| !load.is_background()).map(|load| &load.name))
+                .collect();
+            assert!(!plan.expectations.is_empty());
+            assert!(plan.expectations.iter().all(|expectation| stimuli.contains(&&expectation.fault)));
+            for load in &plan.loads {
+                let ends = load.duration.is_some() || load.requests.is_some();
+                assert!(load.is_background() != ends && !load.steps.is_empty() && load.users > 0);
+                let (last, before) = load.stages.split_last().unzip();
+                assert!(before.unwrap_or_default().iter().all(|stage| stage.length.is_some()));
+                assert!(last.is_none_or(|stage| stage.to.is_none() || stage.length.is_some()));
+            }
             assert!(scenario.warnings.iter().all(|warning| warning.severity == Severity::Warning));
             assert_eq!(scenario.sha256.len(), 64);
             scenario.warnings
@@ -181,6 +259,21 @@ fn hostile_depth_and_size() {
         "\n".repeat(1 << 21),
         format!("title = \"{}\"", "é".repeat(500_000)),
         "[[fault]]\n".repeat(50_000),
+        "[[load]]\n".repeat(50_000),
+        "[[load]]\nname = \"x\"\n".to_owned()
+            + &"[[load.step]]\nname = \"s\"\nurl = \"http://x/${value.a}\"\n".repeat(20_000),
+        "[[load.step]]\nurl = \"".to_owned() + &"${value.a}".repeat(80_000) + "\"",
+        "[[expect.load]]\np99 = \"< 5ms\"\n".repeat(20_000),
+        format!("slos = [{}]", "\"a\",".repeat(200_000)),
+        format!(
+            "[[load]]\n[[load.step]]\nheaders = {{ {} }}",
+            (0..80_000).map(|n| format!("a{n}=1,")).collect::<String>()
+        ),
+        format!(
+            "[[load]]\n[[load.step]]\nurl = '{}'\nextract = {{ {} }}",
+            (0..40_000).map(|n| format!("${{value.x{n}}}")).collect::<String>(),
+            (0..40_000).map(|n| format!("a{n}=1,")).collect::<String>()
+        ),
         query(&deep_query),
         query(&minus_query),
         query(&sum_query),

@@ -140,7 +140,8 @@ pub(super) fn fault_of<'d>(
     let stimuli = whole.stimuli();
     let background = |name: &str| whole.loads.iter().any(|load| load.is_background() && load.label() == name);
     let declared = whole.declared.faults.iter().chain(&whole.declared.loads).map(String::as_str);
-    let declared: Vec<&str> = declared.filter(|name| !background(name)).collect();
+    let mut declared: Vec<&str> = declared.filter(|name| !background(name)).collect();
+    declared.dedup();
     let Some(name) = named else {
         if stimuli.len() < 2 {
             return stimuli.first().copied();

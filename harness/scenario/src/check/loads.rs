@@ -1,5 +1,7 @@
 //! Loads, on their own: ends, rates, weights, values.
 
+use std::collections::HashSet;
+
 use harness_event::{LoadSpec, LoadStart, Millis, RateStage};
 
 use super::faults::MAX_END;
@@ -163,47 +165,80 @@ fn order(load: &LoadDraft, problems: &mut Problems<'_>) {
 
 /// Values are extracted before they are used.
 fn values(load: &LoadDraft, problems: &mut Problems<'_>) {
-    let mut known = Vec::<&str>::new();
-    for step in &load.setup {
-        unknown_values(step, &known, load, problems);
-        known.extend(step.extracts.iter().map(String::as_str));
-    }
+    let all = |steps: &[LoadStepDraft]| -> HashSet<String> {
+        steps.iter().flat_map(|step| step.extracts.iter().cloned()).collect()
+    };
+    let (of_setup, of_steps) = (all(&load.setup), all(&load.steps));
     let in_order = load.in_order != Some(false);
+    let mut known = Known::default();
+    for step in &load.setup {
+        for used in step.uses.iter().filter(|used| !known.has(&used.value)) {
+            let later = of_setup.contains(&used.value) || of_steps.contains(&used.value);
+            unknown_value(used, later.then_some(Later::Above), &known, problems);
+        }
+        known.add(&step.extracts);
+    }
     for step in &load.steps {
-        unknown_values(step, &known, load, problems);
+        for used in step.uses.iter().filter(|used| !known.has(&used.value)) {
+            let why = if in_order { Later::Above } else { Later::AnyFirst };
+            unknown_value(used, of_steps.contains(&used.value).then_some(why), &known, problems);
+        }
         if in_order {
-            known.extend(step.extracts.iter().map(String::as_str));
+            known.add(&step.extracts);
         }
     }
 }
 
-fn unknown_values(step: &LoadStepDraft, known: &[&str], load: &LoadDraft, problems: &mut Problems<'_>) {
-    for used in step.uses.iter().filter(|used| !known.contains(&used.value.as_str())) {
-        let name = quoted(&used.value);
-        let later = load.steps.iter().any(|step| step.extracts.contains(&used.value));
-        let (issue, hint) = if later && load.in_order == Some(false) {
-            (
-                Issue::new(format!("the value {name} may not be there yet: any step may be a user's first")),
-                Some("in weighted order the steps of the setup extract; or order = \"sequence\"".to_owned()),
-            )
-        } else if later || load.setup.iter().any(|step| step.extracts.contains(&used.value)) {
-            (
-                Issue::new(format!("the value {name} is extracted later than it is used")),
-                Some("a step knows what the ones above it extracted".to_owned()),
-            )
-        } else {
-            (
-                Issue::new(format!("no step extracts the value {name}")),
-                suggest::hint(&used.value, known, "known here are").or_else(|| {
-                    Some(format!(
-                        "a step above this one needs extract = {{ {} = {{ json = \"/id\" }} }}",
-                        used.value
-                    ))
-                }),
-            )
-        };
-        problems.incomplete(&used.span, issue.maybe_hint(hint));
+/// Values that a step may ask for.
+#[derive(Default)]
+struct Known<'d> {
+    names: HashSet<&'d str>,
+    /// Some of them, for suggestions.
+    some: Vec<&'d str>,
+}
+
+impl<'d> Known<'d> {
+    /// More are not looked through for a similar name.
+    const SOME: usize = 100;
+
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
+
+    fn add(&mut self, names: &'d [String]) {
+        self.names.extend(names.iter().map(String::as_str));
+        self.some.extend(names.iter().map(String::as_str).take(Self::SOME - self.some.len()));
+    }
+}
+
+/// Why a value that a step extracts is not there yet.
+enum Later {
+    /// The step stands below.
+    Above,
+    /// Any step may be the first.
+    AnyFirst,
+}
+
+fn unknown_value(used: &Found<String>, later: Option<Later>, known: &Known<'_>, problems: &mut Problems<'_>) {
+    let name = quoted(&used.value);
+    let (message, hint) = match later {
+        Some(Later::AnyFirst) => (
+            format!("the value {name} may not be there yet: any step may be a user's first"),
+            "in weighted order the steps of the setup extract; or order = \"sequence\"".to_owned(),
+        ),
+        Some(Later::Above) => (
+            format!("the value {name} is extracted later than it is used"),
+            "a step knows what the ones above it extracted".to_owned(),
+        ),
+        None => (
+            format!("no step extracts the value {name}"),
+            suggest::hint(&used.value, &known.some, "known here are").unwrap_or_else(|| {
+                let value = &used.value;
+                format!("a step above this one needs extract = {{ {value} = {{ json = \"/id\" }} }}")
+            }),
+        ),
+    };
+    problems.incomplete(&used.span, Issue::new(message).hint(hint));
 }
 
 /// Certificates of private authorities are for HTTPS.
@@ -226,9 +261,13 @@ pub(super) fn most_requests(load: &LoadDraft) -> Option<f64> {
     }
 }
 
-/// Requests of the schedule in this time.
+/// Requests of the schedule in this time. None if the schedule is wrong, too, which is reported.
 fn scheduled(load: &LoadDraft, duration: Millis) -> Option<f64> {
     let (mut left, mut sum) = (duration.as_secs_f64(), 0.0);
+    let (last, before) = load.stages.split_last()?;
+    if before.iter().any(|stage| !stage.has_length) || (last.to.is_some() && !last.has_length) {
+        return None;
+    }
     for stage in &load.stages {
         let (from, to) = ends(stage)?;
         let length = stage.length.as_ref().map_or(left, |length| length.value.as_secs_f64()).min(left);
@@ -236,7 +275,7 @@ fn scheduled(load: &LoadDraft, duration: Millis) -> Option<f64> {
         left -= length;
     }
     // The first start is at the very beginning.
-    (!load.stages.is_empty()).then_some(sum.ceil() + 1.0)
+    (sum > 0.0).then_some(sum.ceil() + 1.0)
 }
 
 /// Largest rate of the schedule.

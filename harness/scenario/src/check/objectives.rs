@@ -11,7 +11,7 @@ use super::{
     loads, timing,
 };
 use crate::{
-    draft::{AutoscalerDraft, Draft, LoadDraft, LoadExpectDraft, SloDraft, Stimulus},
+    draft::{AutoscalerDraft, Draft, LoadDraft, LoadExpectDraft, SloDraft},
     problems::{Found, Issue, Problems},
     suggest::{self, quoted},
     titles,
@@ -25,9 +25,11 @@ pub(super) fn load(
 ) -> Option<Vec<Expectation>> {
     let load = load_of(draft, whole, problems)?;
     let phase = draft.phase.as_ref()?;
-    requests_of_phase(phase, load, whole, problems);
+    requests_of_phase(phase, load, problems);
     for (measure, condition) in &draft.conditions {
-        if let Err(issue) = can_be_met_and_fail(*measure, condition.value, load) {
+        let checked = can_be_met_and_fail(*measure, condition.value, load)
+            .and_then(|()| enough_requests(*measure, condition.value, draft.step.is_some(), load));
+        if let Err(issue) = checked {
             problems.error(&condition.span, issue);
         }
     }
@@ -101,7 +103,7 @@ fn load_of<'d>(
 }
 
 /// There can be requests in the phase at all.
-fn requests_of_phase(phase: &Found<LoadPhase>, load: &LoadDraft, whole: &Draft, problems: &mut Problems<'_>) {
+fn requests_of_phase(phase: &Found<LoadPhase>, load: &LoadDraft, problems: &mut Problems<'_>) {
     let warm_up = load.warm_up.as_ref().map_or(Millis(0), |warm_up| warm_up.value);
     let name = load.label();
     let (message, hint) = match phase.value {
@@ -116,27 +118,9 @@ fn requests_of_phase(phase: &Found<LoadPhase>, load: &LoadDraft, whole: &Draft, 
             format!("the load {name:?} sends nothing after the last fault or timed load: it has ended then"),
             "only a load in the background has requests then",
         ),
-        LoadPhase::During => return only_warm_up(phase, load, whole, problems),
         _ => return,
     };
     problems.error(&phase.span, Issue::new(message).hint(hint));
-}
-
-/// A load in the background whose warm-up outlasts all that happens has nothing in `during`.
-fn only_warm_up(phase: &Found<LoadPhase>, load: &LoadDraft, whole: &Draft, problems: &mut Problems<'_>) {
-    let Some(warm_up) = load.warm_up.as_ref().filter(|_| load.is_background()) else { return };
-    let ends: Option<Vec<Millis>> = whole.stimuli().iter().map(Stimulus::end).collect();
-    let Some(end) = ends.into_iter().flatten().max() else { return };
-    let Some(baseline) = whole.baseline.as_ref() else { return };
-    // Effects take a while to be seen; then it is later still.
-    let slack = whole.faults.iter().filter_map(|fault| fault.effect_within.as_ref()).map(|limit| limit.value);
-    let latest = slack.fold(baseline.value + end, |sum, limit| sum + limit);
-    if warm_up.value >= latest {
-        let issue =
-            Issue::new(format!("the load {:?} may still be warming up when all is over", load.label()));
-        let line = problems.line(&warm_up.span);
-        problems.error(&phase.span, issue.hint(format!("a shorter `warm_up` in line {line}")));
-    }
 }
 
 /// A condition that nothing satisfies, or everything, is a mistake.
@@ -177,7 +161,37 @@ fn can_be_met_and_fail(measure: LoadMeasure, is: Comparison, load: &LoadDraft) -
         _ => "a latency is more than zero".to_owned(),
     };
     let says = if possible { "always holds: it checks nothing" } else { "can never hold" };
-    Err(Issue::new(format!("{measure} {is} {says}")).hint(limits))
+    Err(Issue::new(format!("{} {says}", titles::condition(measure, is))).hint(limits))
+}
+
+/// A verdict on a quantile wants ten requests beyond it, one on a small error ratio as many as make a single failure allowed.
+/// With fewer the run is inconclusive whatever happens.
+fn enough_requests(
+    measure: LoadMeasure,
+    is: Comparison,
+    of_step: bool,
+    load: &LoadDraft,
+) -> Result<(), Issue> {
+    let upper = matches!(is.op, CompareOp::Less | CompareOp::LessOrEqual);
+    let needed = match measure {
+        LoadMeasure::ErrorRatio if upper && is.value > 0.0 => (1.0 / is.value).ceil(),
+        LoadMeasure::P50 => 20.0,
+        LoadMeasure::P90 => 100.0,
+        LoadMeasure::P95 => 200.0,
+        LoadMeasure::P99 => 1000.0,
+        LoadMeasure::P999 => 10_000.0,
+        _ => return Ok(()),
+    };
+    let Some(most) = loads::most_requests(load) else { return Ok(()) };
+    // In their order all steps are done equally often.
+    let each = of_step && load.in_order == Some(true) && !load.step_names.is_empty();
+    let most = if each { (most / load.step_names.len() as f64).ceil() } else { most };
+    if most >= needed {
+        return Ok(());
+    }
+    let condition = titles::condition(measure, is);
+    let issue = Issue::new(format!("{condition} needs at least {needed} requests to mean anything"));
+    Err(issue.hint(format!("there are {most} at most: send more, or expect something else")))
 }
 
 /// One expectation for each thing that the autoscaler does.
@@ -241,12 +255,11 @@ pub(super) fn slo(draft: &SloDraft, whole: &Draft, problems: &Problems<'_>) -> O
 /// A window as Prometheus writes it: `3d`, `1h`, `5m`, `1h30m`.
 fn window_word(window: Millis) -> String {
     const UNITS: [(&str, i64); 4] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let (mut left, mut text) = (window.0, String::new());
-    for (unit, length) in UNITS {
-        if left >= length {
-            text.push_str(&format!("{}{unit}", left / length));
-            left %= length;
-        }
-    }
-    text
+    let mut left = window.0;
+    let part = |(unit, length): (&str, i64)| {
+        let count = left / length;
+        left %= length;
+        (count > 0).then(|| format!("{count}{unit}"))
+    };
+    UNITS.into_iter().filter_map(part).collect()
 }

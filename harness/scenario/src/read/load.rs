@@ -1,5 +1,7 @@
 //! `[[load]]`
 
+use std::collections::HashSet;
+
 use harness_event::{LoadBody, LoadPart, LoadStep, Millis};
 
 use super::{names, unique};
@@ -31,9 +33,7 @@ pub(super) fn read(table: &Reader<'_, '_>, problems: &mut Problems<'_>) -> LoadD
     let (setup, setup_names) = steps(table, "setup", problems);
     let (steps, step_names) = steps(table, "step", problems);
     let mistyped = table.has_or_meant("background") && !table.has("background");
-    let end_meant = ["duration", "requests"].iter().any(|key| table.has_or_meant(key))
-        || mistyped
-        || background.is_none();
+    let end_meant = ["duration", "requests"].iter().any(|key| table.has_or_meant(key)) || mistyped;
     LoadDraft {
         span: table.span.clone(),
         name,
@@ -114,17 +114,15 @@ fn steps(
     (steps, names(&tables))
 }
 
-/// Extracted values that a step asks for.
+/// Extracted values that a step asks for, each once.
 fn uses(table: &Reader<'_, '_>) -> Vec<Found<String>> {
-    let texts = TEMPLATES.into_iter().flat_map(|key| table.texts(key));
-    let uses = texts.flat_map(|(text, span)| {
-        values::extracted_values(text).map(move |name| Found {
-            value: name.to_owned(),
-            span: span.clone(),
-            given: true,
-        })
-    });
-    uses.collect()
+    let (mut seen, mut uses) = (HashSet::new(), Vec::new());
+    for (text, span) in TEMPLATES.into_iter().flat_map(|key| table.texts(key)) {
+        for name in values::extracted_values(text).filter(|name| seen.insert(*name)) {
+            uses.push(Found { value: name.to_owned(), span: span.clone(), given: true });
+        }
+    }
+    uses
 }
 
 fn step(

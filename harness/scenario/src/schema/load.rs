@@ -129,7 +129,7 @@ macro_rules! request_keys {
                 "extract",
                 Kind::Extract,
                 NONE,
-                "Values to take from the answer: `${value.NAME}` in later steps of the same user. An answer without the value counts as failed.",
+                "Values to take from the answer: `${value.NAME}` in later steps of the same user.",
             ),
             key("status", STATUS, Need::Default("200"), "Status code that counts as success."),
             $($more,)*

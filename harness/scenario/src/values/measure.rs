@@ -13,6 +13,9 @@ use crate::{
 /// Longest `sloth_id`: service and name, both names of Kubernetes.
 const MAX_SLO_ID: usize = 200;
 
+/// Most SLOs that are watched.
+const MAX_SLOS: usize = 100;
+
 /// The operator in front of a text, and the rest; no operator means equality.
 fn operator(text: &str) -> (CompareOp, &str) {
     let text = text.trim();
@@ -101,6 +104,9 @@ pub(crate) fn slo_ids(value: &DeValue<'_>, _: &Span) -> Result<Vec<String>, Issu
         return Err(Issue::new(format!("expected a list of SLOs, this is {}", type_name(value)))
             .hint("write [ \"gallery-requests-availability\" ]"));
     };
+    if items.len() > MAX_SLOS {
+        return Err(Issue::new(format!("there are {} SLOs, at most {MAX_SLOS} are watched", items.len())));
+    }
     let (mut ids, mut wrong) = (Vec::<String>::new(), Vec::new());
     for item in items.iter() {
         let span = item.span();
@@ -111,9 +117,6 @@ pub(crate) fn slo_ids(value: &DeValue<'_>, _: &Span) -> Result<Vec<String>, Issu
             Ok(id) => ids.push(id),
             Err(issue) => wrong.push(issue.at(&span)),
         }
-    }
-    if ids.len() > 100 {
-        wrong.push(Issue::new(format!("there are {} SLOs, at most 100 are watched", ids.len())));
     }
     Issue::all(wrong)?;
     Ok(ids)

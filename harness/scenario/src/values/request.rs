@@ -101,7 +101,8 @@ fn check_placeholder(name: &str, scope: Scope) -> Result<(), Issue> {
 /// Names of the extracted values that a text asks for.
 pub(crate) fn extracted_values(text: &str) -> impl Iterator<Item = &str> {
     let placeholders = text.split("${").skip(1).filter_map(|part| part.split_once('}'));
-    placeholders.filter_map(|(name, _)| name.strip_prefix(VALUE))
+    let names = placeholders.filter_map(|(name, _)| name.strip_prefix(VALUE));
+    names.filter(|name| extraction_name(name).is_ok())
 }
 
 /// Request headers.
