@@ -32,6 +32,8 @@ pub(super) struct Own {
 pub(super) struct Parent {
     pub(super) version: Version,
     pub(super) controllers: Vec<Controller>,
+    /// Directory of the hierarchy's root, as far as it is visible.
+    pub(super) root: PathBuf,
     pub(super) directory: PathBuf,
     /// `cgroup.procs` of the group in which this process is.
     pub(super) home: PathBuf,
@@ -143,6 +145,7 @@ fn parent_v1(own: &Own, name: &str) -> Result<Parent, String> {
                 return Ok(Parent {
                     version: Version::One,
                     controllers: own.controllers.clone(),
+                    root: own.root.clone(),
                     directory,
                     home: own.directory.join("cgroup.procs"),
                 });
@@ -187,7 +190,13 @@ fn parent_v2(own: &Own, name: &str) -> Result<Parent, String> {
     if controllers.contains(&Controller::Cpu) {
         controllers.push(Controller::Cpuacct);
     }
-    Ok(Parent { version: Version::Two, controllers, directory, home: own.directory.join("cgroup.procs") })
+    Ok(Parent {
+        version: Version::Two,
+        controllers,
+        root: own.root.clone(),
+        directory,
+        home: own.directory.join("cgroup.procs"),
+    })
 }
 
 /// Gives the children of a group the controllers that it has; returns those that they then have.

@@ -19,6 +19,8 @@ use crate::kubelet::procfs;
 const PREFIX: &str = "sre-harness-";
 /// Parents that the last start of a data directory made, one path a line.
 const RECORD: &str = "cgroups";
+/// How far below a hierarchy's root abandoned parents are looked for.
+const SEARCH_DEPTH: usize = 4;
 /// Weight of an ordinary process.
 const PROCESS_SHARES: u64 = 1024;
 /// A killed process leaves its group when the kernel is done with it.
@@ -217,19 +219,55 @@ fn kill_and_remove(parent: &Path) {
     }
 }
 
-/// Removes empty parents beside ours whose process is gone: their data directory may be gone too.
+/// Removes empty parents of control planes that are no more, wherever they were started: their data directory may be gone too.
 fn remove_abandoned(parent: &Parent) {
-    let Some(place) = parent.directory.parent() else { return };
-    for other in children(place).into_iter().filter(|other| *other != parent.directory) {
-        let name = other.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        let mut parts = rest.split('.').skip(1).map(str::parse::<u64>);
-        let (Some(Ok(pid)), Some(Ok(start))) = (parts.next(), parts.next()) else { continue };
-        let alive =
-            i32::try_from(pid).ok().and_then(procfs::stat).is_some_and(|process| process.start_time == start);
-        if !alive {
-            children(&other).iter().for_each(|group| drop(remove(group)));
-            let _ = remove(&other);
+    let mut level = vec![parent.root.clone()];
+    for _ in 0..SEARCH_DEPTH {
+        let (parents, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            level.iter().flat_map(|group| children(group)).partition(|group| owner(group).is_some());
+        for abandoned in parents.iter().filter(|group| !owner(group).is_some_and(is_alive)) {
+            children(abandoned).iter().for_each(|group| drop(remove(group)));
+            let _ = remove(abandoned);
         }
+        level = others;
+    }
+}
+
+/// Pid and start time in the name of a cluster's parent.
+fn owner(group: &Path) -> Option<(i32, u64)> {
+    let mut parts = group.file_name()?.to_str()?.strip_prefix(PREFIX)?.split('.').skip(1);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn is_alive((pid, start): (i32, u64)) -> bool {
+    procfs::stat(pid).is_some_and(|process| process.start_time == start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_parents_whose_process_is_gone_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let own = procfs::stat(std::process::id().cast_signed()).unwrap();
+        let directory = |name: String| {
+            let path = root.path().join("a/b").join(name);
+            fs::create_dir_all(path.join("x.main.0")).unwrap();
+            path
+        };
+        let alive = directory(format!("{PREFIX}c1.{}.{}", own.pid, own.start_time));
+        let reused = directory(format!("{PREFIX}c1.{}.{}", own.pid, own.start_time + 1));
+        let gone = directory(format!("{PREFIX}c2.{}.5", i32::MAX));
+        let stranger = directory("somebody-else.1.5".to_owned());
+        remove_abandoned(&Parent {
+            version: Version::One,
+            controllers: Vec::new(),
+            root: root.path().to_owned(),
+            directory: alive.clone(),
+            home: PathBuf::new(),
+        });
+        let there = [alive, reused, gone, stranger].map(|path| path.join("x.main.0").exists());
+        assert_eq!(there, [true, false, false, true]);
     }
 }
