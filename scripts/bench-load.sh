@@ -141,13 +141,13 @@ awk '
 		for (p = 1; p <= path_count; p++) {
 			path = path_order[p]
 			printf "\n%-18s %12s %24s", path, "requests/s", "CPU s/100,000 requests"
-			for (n = 1; n <= name_count; n++) printf " %9s", "/" name_order[n]
+			for (n = 1; n <= name_count; n++) printf "  /%s", name_order[n]
 			print ""
 			for (n = 1; n <= name_count; n++) {
 				name = name_order[n]
 				cpu = median("cpu" SUBSEP path SUBSEP name)
 				printf "%-18s %12.0f %24.2f", name, median("rate" SUBSEP path SUBSEP name), cpu
-				for (m = 1; m <= name_count; m++) printf " %9.2f", cpu / median("cpu" SUBSEP path SUBSEP name_order[m])
+				for (m = 1; m <= name_count; m++) printf "%*.2f", length(name_order[m]) + 3, cpu / median("cpu" SUBSEP path SUBSEP name_order[m])
 				print ""
 			}
 		}
