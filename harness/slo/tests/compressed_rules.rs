@@ -3,11 +3,9 @@
 //! Needs promtool on the PATH or in the tools cache (`make tools`); without it these tests fail and say so.
 #![allow(missing_docs)]
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+mod tools;
+
+use std::fs;
 
 use harness_slo::compress::{Length, Ratio, Report, RuleFile, Sampling, scale_rules};
 
@@ -37,31 +35,8 @@ const RULES: &str = r#"groups:
     expr: max_over_time((gauge > bool 0)[30m:1m]) > 0
 "#;
 
-fn find(program: &str) -> PathBuf {
-    let home = env::var("HOME").unwrap_or_default();
-    let tools = env::var("SRE_HARNESS_TOOLS").unwrap_or_default();
-    let caches =
-        [tools, "/var/cache/sre-harness/tools".to_owned(), format!("{home}/.cache/sre-harness/tools")];
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(caches.iter().filter(|cache| !cache.is_empty()).map(|cache| Path::new(cache).join("usr/bin")))
-        .map(|directory| directory.join(program))
-        .find(|candidate| candidate.is_file())
-        .unwrap_or_else(|| panic!("{program} is not there: `make tools` unpacks it"))
-}
-
 fn promtool(args: &[&str]) -> (bool, String) {
-    let promtool = find("promtool");
-    let mut command = Command::new(&promtool);
-    // A program from the cache brings its libraries along.
-    if let Some(libraries) = promtool.parent().and_then(Path::parent).map(|usr| usr.join("lib")) {
-        let inner = fs::read_dir(&libraries).into_iter().flatten().flatten().map(|entry| entry.path());
-        let all = inner.filter(|path| path.is_dir()).chain([libraries.clone()]);
-        if !promtool.starts_with("/usr") {
-            command.env("LD_LIBRARY_PATH", env::join_paths(all).expect("paths without colons"));
-        }
-    }
-    let output = command.args(args).output().expect("promtool can be started");
+    let output = tools::command("promtool").args(args).output().expect("promtool can be started");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
