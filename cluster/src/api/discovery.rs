@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use super::{
-    metrics,
+    custom_metrics, metrics,
     negotiate::{self, Format},
     openapi,
     request::Route,
     resources::{GROUPS, RESOURCES, Resource, Subresource},
     respond,
+    router::ApiServer,
     status::ApiError,
 };
 
 /// Serves everything that is not an object.
-pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
+pub fn serve(server: &ApiServer, route: &Route, request: &Request) -> Result<Response, ApiError> {
     let known = match route {
         Route::Other => other_path(request)?,
         _ => None,
@@ -31,7 +32,7 @@ pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
     match route {
         Route::LegacyVersions => discovery(
             headers,
-            &aggregated(true),
+            &aggregated(server, true),
             &json!({
                 "kind": "APIVersions",
                 "versions": ["v1"],
@@ -44,10 +45,11 @@ pub fn serve(route: &Route, request: &Request) -> Result<Response, ApiError> {
                 .filter(|(group, _)| !group.is_empty())
                 .map(|(group, versions)| api_group(group, versions))
                 .chain([metrics::group()])
+                .chain(custom_metrics::groups(server))
                 .collect();
             discovery(
                 headers,
-                &aggregated(false),
+                &aggregated(server, false),
                 &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
             )
         }
@@ -228,7 +230,7 @@ fn add_names(entry: &mut Value, resource: &Resource) {
     }
 }
 
-fn aggregated(core: bool) -> Value {
+fn aggregated(server: &ApiServer, core: bool) -> Value {
     let items: Vec<Value> = GROUPS
         .iter()
         .filter(|(group, _)| group.is_empty() == core)
@@ -242,6 +244,7 @@ fn aggregated(core: bool) -> Value {
             json!({ "metadata": metadata, "versions": versions })
         })
         .chain((!core).then(metrics::aggregated))
+        .chain((!core).then(|| custom_metrics::aggregated(server)).into_iter().flatten())
         .collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }

@@ -14,6 +14,7 @@ pub mod status;
 
 mod autoscaling_v1;
 mod collections;
+mod custom_metrics;
 mod discovery;
 mod events_v1;
 pub(crate) mod expire;

@@ -135,7 +135,8 @@ impl Route {
     }
 }
 
-fn decode(segment: &str) -> Result<String, ApiError> {
+/// A segment of a path without its escapes; 400 if they are wrong.
+pub fn decode(segment: &str) -> Result<String, ApiError> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tower::util::MapRequest;
 
 use super::{
-    discovery, logs, metrics, proxy,
+    custom_metrics, discovery, logs, metrics, proxy,
     request::{Call, Query, Route, Target},
     resources::{self, Subresource},
     status::ApiError,
@@ -116,9 +116,12 @@ async fn handle(server: &ApiServer, request: Request) -> Result<Response, ApiErr
     if let Some(answer) = metrics::serve(server, &request) {
         return answer;
     }
+    if let Some(asked) = custom_metrics::Asked::of(server, &request) {
+        return asked.answer(server).await;
+    }
     let route = Route::parse(request.uri().path())?;
     let Route::Target(target) = route else {
-        return discovery::serve(&route, &request);
+        return discovery::serve(server, &route, &request);
     };
     let (parts, body) = request.into_parts();
     let query = Query::of(&parts.uri);

@@ -22,6 +22,11 @@ impl LabelTerms {
         parse_labels(text).map(Self)
     }
 
+    /// The requirements, each with its label.
+    pub fn terms(&self) -> impl Iterator<Item = (&str, &Operator)> {
+        self.0.iter().map(|requirement| (requirement.key.as_str(), &requirement.operator))
+    }
+
     /// True if the labels match.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|requirement| requirement.matches(labels.get(&requirement.key)))
@@ -34,14 +39,20 @@ struct Requirement {
     operator: Operator,
 }
 
+/// What a requirement asks of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Operator {
+pub enum Operator {
+    /// One of the values.
     In(Vec<String>),
+    /// None of the values.
     NotIn(Vec<String>),
+    /// The label is there.
     Exists,
+    /// The label is not there.
     Absent,
-    /// Whole numbers, as `replicas>2`.
+    /// A whole number above the bound, as `replicas>2`.
     Greater(i64),
+    /// A whole number below the bound.
     Less(i64),
 }
 

@@ -108,6 +108,12 @@ impl ApiError {
             .details(json!({"name": name, "group": group, "kind": plural}))
     }
 
+    /// 404 for a custom or external metric.
+    pub fn no_such_metric(metric: &str, of: &str) -> Self {
+        let message = format!("the server could not find the metric {metric} for {of}");
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
     /// 404 for an unknown version, resource or subresource.
     pub fn no_such_resource() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")

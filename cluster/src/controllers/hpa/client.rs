@@ -329,7 +329,7 @@ fn described(error: &kube::Error, resource: &str) -> String {
 }
 
 /// Everything but unreserved characters, escaped.
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

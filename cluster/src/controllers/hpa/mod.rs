@@ -9,12 +9,17 @@ pub mod client;
 pub mod decide;
 pub mod metric;
 mod options;
+#[cfg(test)]
+mod properties;
 mod reconcile;
 pub mod replicas;
+#[cfg(test)]
+mod tables;
 
 use std::sync::Arc;
 
-pub use client::go_duration;
+pub use client::{encoded, go_duration};
+pub use metric::thousandths;
 pub use options::AutoscalerOptions;
 pub use reconcile::{Autoscalers, reconcile};
 

@@ -210,7 +210,7 @@ fn rules(rules: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
     let tolerance = &rules["tolerance"];
     if !tolerance.is_null()
-        && !quantity::milli(&Quantity(text(tolerance).to_owned())).is_some_and(|milli| milli >= 0)
+        && quantity::milli(&Quantity(text(tolerance).to_owned())).is_none_or(|milli| milli < 0)
     {
         errors.push(FieldError::invalid(at("tolerance"), tolerance, "must be greater or equal to zero"));
     }
