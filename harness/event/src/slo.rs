@@ -90,6 +90,10 @@ pub struct SloUsage {
     pub total: Option<f64>,
     /// Those that were errors.
     pub errors: Option<f64>,
+    /// Errors that [`Self::errors`] lacks: what counters that were new in this time had counted before their first sample, which no
+    /// rate sees (C19). Rather too many than too few; none where that cannot be told.
+    #[serde(default)]
+    pub unseen_errors: Option<f64>,
     /// Share of errors in it; none without events.
     pub error_ratio: Option<f64>,
     /// Share of the period's budget that was spent, 0 to 1 and above: error ratio / (1 - objective) * length / period, where

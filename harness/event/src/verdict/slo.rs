@@ -177,6 +177,13 @@ impl Look<'_> {
                 sample.history
             ));
         }
+        // With as much traffic in the window as in the same time of the rest of the run.
+        let measured = (self.usage.to - self.usage.from).as_secs_f64();
+        let requests = self.requests * (windows[index].length.as_secs_f64() / measured).min(1.0);
+        let hidden = self.unseen_errors() / requests.max(1.0) / (1.0 - self.definition.objective);
+        if peak + hidden > limit {
+            return Err(format!("{text}; but {}", self.unseen()));
+        }
         let remark = match is_short {
             true => format!("; the window rests on {history} of data"),
             false => String::new(),
@@ -191,6 +198,26 @@ impl Look<'_> {
         sample.history + interval(&self.samples) < since_effect.min(window.length)
     }
 
+    /// Errors that were counted before the first sample of a new counter. They would have made everything worse.
+    fn unseen_errors(&self) -> f64 {
+        known(self.usage.unseen_errors).unwrap_or(0.0)
+    }
+
+    fn unseen(&self) -> String {
+        format!(
+            "up to {} errors are missing in it, as they were counted before their counters were first seen",
+            rounded(self.unseen_errors())
+        )
+    }
+
+    /// The measured time in the SLO's own, which passes faster where time is compressed.
+    fn own_time(&self) -> Millis {
+        let longest = self.definition.windows.iter().max_by_key(|window| window.length);
+        let factor = longest.filter(|window| window.length > Millis(0));
+        let factor = factor.map_or(1.0, |one| one.window.as_secs_f64() / one.length.as_secs_f64());
+        Millis::from_secs_f64((self.usage.to - self.usage.from).as_secs_f64() * factor)
+    }
+
     fn budget_spent_below(&self, limit: f64) -> Result<Judged, String> {
         let name = &self.definition.slo;
         let spent = known(self.usage.budget_spent)
@@ -203,6 +230,12 @@ impl Look<'_> {
             known(self.usage.errors).map_or_else(|| "?".to_owned(), rounded),
             rounded(self.requests)
         );
+        let allowed = 1.0 - self.definition.objective;
+        let share_of_period = self.own_time().as_secs_f64() / self.definition.period.as_secs_f64();
+        let hidden = self.unseen_errors() / self.requests.max(1.0) / allowed * share_of_period;
+        if spent <= limit && spent + hidden > limit {
+            return Err(format!("{text}; but {}", self.unseen()));
+        }
         Ok(match spent <= limit {
             true => (CheckOutcome::Passed, text, None),
             false => {

@@ -33,6 +33,7 @@ pub async fn measure_slo(
         to,
         total: None,
         errors: None,
+        unseen_errors: None,
         error_ratio: None,
         budget_spent: None,
         spent_time: None,
@@ -125,7 +126,9 @@ impl Look<'_> {
         }
         usage.peaks = self.peaks(samples).await?;
         usage.caveats.extend(burning_before(self.slo, self.from, samples));
-        usage.caveats.extend(self.began_above_zero().await?);
+        let (began_above_zero, unseen_errors) = self.began_above_zero().await?;
+        usage.unseen_errors = unseen_errors;
+        usage.caveats.extend(began_above_zero);
         usage.caveats.extend(self.missed_scrapes().await?);
         Ok(())
     }
@@ -218,12 +221,14 @@ impl Look<'_> {
     }
 
     /// Counters that were new in this time and had counted before their first sample: `rate()` does not see that (rule C19).
-    async fn began_above_zero(&self) -> Result<Option<String>, Error> {
-        let parts = match &self.slo.ratio {
-            Ratio::Events { errors, total } => [Some(total), Some(errors)],
-            Ratio::Raw(ratio) => [Some(ratio), None],
+    /// For people, and how many errors that may be.
+    async fn began_above_zero(&self) -> Result<(Option<String>, Option<f64>), Error> {
+        let (parts, of_errors) = match &self.slo.ratio {
+            Ratio::Events { errors, total } => ([Some(total), Some(errors)], Some(errors)),
+            Ratio::Raw(ratio) => ([Some(ratio), None], None),
         };
         let (mut unseen, mut metrics, mut places) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let mut unseen_errors = None;
         for part in parts.into_iter().flatten().filter(|part| part.counters) {
             let mut events = 0.0;
             for selector in &part.selectors {
@@ -238,17 +243,21 @@ impl Look<'_> {
                     places.insert(place.cloned().unwrap_or_else(|| "?".to_owned()));
                 }
             }
+            if of_errors.is_some_and(|errors| std::ptr::eq(errors, part)) {
+                unseen_errors = Some(events);
+            }
             unseen.push(events);
         }
         if places.is_empty() {
-            return Ok(None);
+            return Ok((None, unseen_errors));
         }
         let most = unseen.into_iter().fold(0.0, f64::max);
-        Ok(Some(format!(
+        let text = format!(
             "counters began above zero ({} of {}): at least {most:.0} events before their first sample are not counted",
             few(&metrics),
             few(&places),
-        )))
+        );
+        Ok((Some(text), unseen_errors))
     }
 
     /// Targets that were there all the time and were not scraped as often as they should have been.

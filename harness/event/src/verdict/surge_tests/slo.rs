@@ -123,6 +123,20 @@ fn a_ratio_of_few_requests_proves_nothing() {
     assert_check(&used(|usage| usage.peaks[2] = Some(20.0)), BURN, CheckOutcome::Failed, "at most 20");
 }
 
+/// A counter that is born with errors in it: no rate sees them.
+#[test]
+fn errors_that_no_rate_sees_may_be_the_ones_too_many() {
+    let unseen = |errors: Option<f64>| used(|usage| usage.unseen_errors = errors);
+    assert_eq!(unseen(Some(100.0)).outcome, Outcome::Passed);
+    assert_eq!(unseen(None).outcome, Outcome::Passed);
+    // 15,000 requests of 99.9 %: 215 errors more are a burn rate of 14.3, which with 0.1 is at the limit.
+    let over = unseen(Some(216.0));
+    assert_check(&over, BURN, CheckOutcome::Inconclusive, "up to 216 errors are missing in it");
+    assert_check(&over, SPENT, CheckOutcome::Passed, "");
+    let nearly = used(|usage| (usage.budget_spent, usage.unseen_errors) = (Some(0.009_9), Some(200.0)));
+    assert_check(&nearly, SPENT, CheckOutcome::Inconclusive, "up to 200 errors are missing in it");
+}
+
 #[test]
 fn an_slo_that_prometheus_does_not_know_or_a_window_that_it_has_not() {
     let missing = changed(|kind| match kind {

@@ -242,6 +242,7 @@ pub fn slo_usage() -> SloUsage {
         to: at(34_000),
         total: Some(15_000.0),
         errors: Some(3.0),
+        unseen_errors: Some(0.0),
         error_ratio: Some(0.0002),
         budget_spent: Some(0.2 * 30.0 / 2_592_000.0),
         spent_time: Some(Millis(6)),
