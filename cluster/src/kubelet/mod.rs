@@ -18,6 +18,7 @@ mod logs;
 mod manager;
 mod node;
 mod pod_worker;
+mod probe_metrics;
 mod probe_tls;
 mod probes;
 mod process;

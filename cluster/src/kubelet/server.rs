@@ -1,4 +1,4 @@
-//! The kubelet's metrics over HTTP: `/metrics/cadvisor` and `/metrics/resource`, on the node's address and through the API
+//! The kubelet's metrics over HTTP: `/metrics/cadvisor`, `/metrics/resource` and `/metrics/probes`, on the node's address and through the API
 //! server's node proxy.
 //!
 //! Everything is read when it is asked for, so a rate between two scrapes is exact.
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use super::{
-    Node, cadvisor, resource_metrics,
+    Node, cadvisor, probe_metrics, resource_metrics,
     usage::{self, Account, Reading},
 };
 use crate::metrics::CONTENT_TYPE;
@@ -42,6 +42,7 @@ pub async fn run(node: &Arc<Node>, listener: Option<TcpListener>) {
     let app = Router::new()
         .route("/metrics/cadvisor", get(cadvisor))
         .route("/metrics/resource", get(resource))
+        .route("/metrics/probes", get(probes))
         .route("/healthz", get(|| async { "ok" }))
         .with_state(node.clone());
     if let Err(error) = axum::serve(listener, app).await {
@@ -65,6 +66,10 @@ async fn cadvisor(State(node): State<Arc<Node>>) -> Response {
 
 async fn resource(State(node): State<Arc<Node>>) -> Response {
     answer(node, resource_metrics::render).await
+}
+
+async fn probes(State(node): State<Arc<Node>>) -> Response {
+    answer(node, probe_metrics::render).await
 }
 
 async fn answer(node: Arc<Node>, render: fn(&Scrape) -> String) -> Response {

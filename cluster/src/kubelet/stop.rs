@@ -43,6 +43,7 @@ pub fn probe_loop(
         loop {
             ticks.tick().await;
             let result = exec.probe(&node.launcher, probe, timing.timeout).await;
+            node.accounts.probed(&exec.owner.pod_uid, &exec.owner.container, kind, result.is_ok());
             if !report(kind, result) {
                 return;
             }

@@ -10,7 +10,7 @@ use std::{
     fs,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 use super::{
     Node,
     cgroup::{ContainerGroup, GroupReading, Limits, Memory, Throttling},
+    probes::ProbeKind,
     procfs::Tree,
 };
 use crate::metrics::{ContainerSample, Sample};
@@ -50,6 +51,8 @@ pub struct Account {
     /// Pid of its shim; 0 before it runs.
     shim: AtomicI32,
     counter: Mutex<Counter>,
+    /// By kind of probe: failed, successful.
+    probes: [[AtomicU64; 2]; 3],
 }
 
 /// What a container used up to a moment.
@@ -110,6 +113,13 @@ impl Accounts {
         OpenAccount { accounts: self.clone(), account }
     }
 
+    /// Counts a probe of a container that runs.
+    pub fn probed(&self, pod_uid: &str, container: &str, kind: ProbeKind, successful: bool) {
+        if let Some(account) = self.lock().get(&(pod_uid.to_owned(), container.to_owned())) {
+            account.probes[kind as usize][usize::from(successful)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Arc<Account>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,7 +177,13 @@ impl Account {
             group,
             shim: AtomicI32::new(0),
             counter: Mutex::default(),
+            probes: Default::default(),
         }
+    }
+
+    /// How often a probe failed and succeeded.
+    pub fn probes(&self, kind: ProbeKind) -> [u64; 2] {
+        self.probes[kind as usize].each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// The container runs below this shim.

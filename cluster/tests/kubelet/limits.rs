@@ -81,7 +81,19 @@ async fn a_cpu_limit_holds_for_all_processes_of_a_container() {
         sleep(Duration::from_millis(20)).await;
     }
     let mean = seen.iter().map(|(_, nanocores)| nanocores).sum::<u64>() / seen.len() as u64;
-    assert!((100_000_000..300_000_000).contains(&mean), "near 200m: {seen:?}");
+    assert!((20_000_000..280_000_000).contains(&mean), "at most 200m and a period's slack: {seen:?}");
+    // On a crowded machine it might have got no more without a limit: the kernel says that it was held back.
+    let held = || {
+        let stats = groups(&parents(&node)).into_iter().filter_map(|group| {
+            let stat = fs::read_to_string(PathBuf::from(group).join("cpu.stat")).ok()?;
+            stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.parse::<u64>().ok())
+        });
+        stats.sum::<u64>() > 0
+    };
+    while !held() {
+        assert!(Instant::now() < deadline, "it was never held back");
+        sleep(Duration::from_millis(50)).await;
+    }
     node.stop().await;
 }
 
