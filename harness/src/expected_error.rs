@@ -7,7 +7,7 @@ use harness_slo::compress::CompressError;
 use crate::{
     exit_code,
     output::{Output, Style},
-    stack::{ControlPlaneError, RecordError, ServicesError, StackError},
+    stack::{ControlPlaneError, NoHistory, RecordError, ServicesError, StackError},
     target::TargetError,
 };
 
@@ -111,6 +111,7 @@ impl ExpectedError {
                 | StackError::NoManifests
                 | StackError::Manifests(_)
                 | StackError::Compress { .. }
+                | StackError::History(_)
                 | StackError::Services(_) => exit_code::USAGE,
                 StackError::ControlPlane(_)
                 | StackError::Target(_)
@@ -255,6 +256,10 @@ fn stack_hint(error: &StackError) -> Option<String> {
             "`harness up` leaves the stack running to look into; `harness down` ends it".to_owned()
         }
         StackError::Target(error) => return error.hint(),
+        StackError::History(NoHistory::Up) => {
+            "`harness down` ends the running stack; a new one gets its history before Prometheus starts"
+                .to_owned()
+        }
         StackError::Compress { .. } => {
             "a smaller factor keeps more samples in each range; docs/compressed-time.md says what limits it"
                 .to_owned()
@@ -264,6 +269,7 @@ fn stack_hint(error: &StackError) -> Option<String> {
         | StackError::Services(ServicesError::Build { .. })
         | StackError::Manifests(_)
         | StackError::NotLoaded(_)
+        | StackError::History(_)
         | StackError::Image(_)
         | StackError::Apply(_)
         | StackError::Stop { .. } => return None,

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use harness_slo::compress::Length;
 
 use crate::{exit_code, output::ColorArg};
 
@@ -177,6 +178,13 @@ Examples:
   export KUBECONFIG=\"$PWD/.harness/stack/kubeconfig\"; kubectl get pods -A
   harness --state-dir /tmp/second up      a second stack beside the first")]
 pub struct UpArgs {
+    /// Give Prometheus a healthy past of this length (30m, 2h), so that the long windows of SLOs rest on what they say. Only for a
+    /// stack that is not up yet
+    #[arg(long, value_name = "DURATION", value_parser = length)]
+    pub history: Option<Length>,
+    /// Requests per second of each SLO in that past
+    #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
+    pub history_rate: f64,
     /// How the embedded stack is brought up.
     #[command(flatten)]
     pub stack: StackArgs,
@@ -347,6 +355,16 @@ fn service(rest: &str) -> Result<(), String> {
     let (_, name) = rest.split_once('/').ok_or_else(bad)?;
     let (name, port) = name.split('/').next().and_then(|part| part.split_once(':')).ok_or_else(bad)?;
     if name.is_empty() || port.parse::<u16>().is_err() { Err(bad()) } else { Ok(()) }
+}
+
+fn length(text: &str) -> Result<Length, String> {
+    let length = Length::parse(text).filter(|length| length.millis() > 0);
+    length.ok_or_else(|| "it must be a duration as Prometheus writes it, such as 90s, 2h or 1h30m".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "it must be a number above 0".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

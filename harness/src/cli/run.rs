@@ -139,6 +139,7 @@ async fn connect(
         compress,
         reapply: false,
         retime,
+        history: None,
         keep_failed: false,
     };
     let progress = context.progress();

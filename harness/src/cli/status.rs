@@ -74,6 +74,12 @@ async fn stack_state(context: &Context) -> Result<Option<Target>, ExpectedError>
             {
                 out.line(format_args!("  {:<13} compressed ×{factor}", "time"));
             }
+            if let Some(kept) = stack::history(&context.state_dir)? {
+                out.line(format_args!(
+                    "  {:<13} {} of {} requests/s until {}",
+                    "history", kept.history.length, kept.history.per_second, kept.until
+                ));
+            }
             for (name, url) in addresses::of(&target.client).await? {
                 out.line(format_args!("  {name:<13} {url}"));
             }

@@ -29,6 +29,7 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
         compress: args.stack.compress,
         reapply: true,
         retime: true,
+        history: args.history.map(|length| stack::History { length, per_second: args.history_rate }),
         keep_failed: true,
     };
     let progress = context.progress();
@@ -57,6 +58,13 @@ async fn show(stack: &Stack, context: &Context) -> Result<u8, ExpectedError> {
     }
     if let Some(compression) = &stack.compression {
         pace::show(compression, context);
+    }
+    if let Some(kept) = stack::history(&context.state_dir)? {
+        out.line(format_args!(
+            "Prometheus has a healthy past of {}: {}",
+            kept.history.length,
+            kept.series.join(", ")
+        ));
     }
     let target = Target::embedded(&stack.kubeconfig).await?;
     for (name, url) in addresses::of(&target.client).await? {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use harness_event::{LoadSpec, LoadStart, RateStage};
+use harness_event::{LoadSpec, LoadStart, Millis, RateStage};
 use harness_scenario::parse;
 
 use super::{Context, args::ValidateArgs};
@@ -67,7 +67,8 @@ fn one(path: &Path, context: &Context) -> usize {
 fn one_load(load: &LoadSpec) -> String {
     let when = match load.start {
         LoadStart::Background => "in the background".to_owned(),
-        LoadStart::After(start) => format!("from {start} after the baseline"),
+        LoadStart::After(Millis(0)) => "right after the baseline".to_owned(),
+        LoadStart::After(start) => format!("{start} after the baseline"),
     };
     let users = if load.users == 1 { "1 user".to_owned() } else { format!("{} users", load.users) };
     let stage = |stage: &RateStage| {

@@ -8,7 +8,9 @@ use cluster::{
 };
 use harness_slo::compress::CompressError;
 
-use super::{ApplyError, ControlPlaneError, ManifestError, NotLoaded, NotReady, RecordError, ServicesError};
+use super::{
+    ApplyError, ControlPlaneError, ManifestError, NoHistory, NotLoaded, NotReady, RecordError, ServicesError,
+};
 use crate::target::TargetError;
 
 /// Why the embedded stack could not be brought up, found or stopped.
@@ -71,6 +73,9 @@ pub enum StackError {
         #[source]
         source: CompressError,
     },
+    /// Prometheus cannot be given a healthy past.
+    #[error("there is no history for Prometheus")]
+    History(#[source] NoHistory),
     /// The monitoring system runs with another configuration than the one applied.
     #[error("the monitoring system does not run at the pace that was asked for")]
     NotLoaded(#[source] NotLoaded),

@@ -16,6 +16,7 @@ use super::{
     apply,
     control_plane::{self, Process},
     error::StackError,
+    history::{self, History, Kept, NoHistory},
     loaded, manifests,
     paths::{Checkout, StateDir},
     ports, programs,
@@ -51,6 +52,8 @@ pub struct StackOptions {
     pub compress: Option<u32>,
     /// Bring a stack that is up to that pace, too, if it runs at another one.
     pub retime: bool,
+    /// A healthy past for Prometheus, of a stack that is not up yet.
+    pub history: Option<History>,
     /// Leave a stack that did not get ready running, so that one can look into it.
     pub keep_failed: bool,
 }
@@ -107,7 +110,7 @@ impl Stack {
         if let Probe::Live(record) = probe(state)? {
             return adopt(record, options, progress).await;
         }
-        let paced = read_manifests(options)?;
+        let mut paced = read_manifests(options, None)?;
         let objects = &paced.objects;
         let needed = programs::check(objects).await?;
         let held = ports::held(objects);
@@ -118,6 +121,12 @@ impl Stack {
         let started = Instant::now();
         clean(state)?;
         make_passable(&state.data())?;
+        if let Some(history) = options.history {
+            progress.now("making a healthy past for Prometheus");
+            let kept = history::make(history, &paced, state).await.map_err(StackError::History)?;
+            history::mount(&mut paced.objects, &kept.path).map_err(StackError::History)?;
+            history::write(state, &kept)?;
+        }
         progress.now("starting the embedded cluster");
         let command = control_plane::Command {
             data_dir: state.data(),
@@ -175,17 +184,21 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
         );
     }
     let state = &options.state_dir;
+    let kept = history::read(state)?;
+    if options.history.is_some() && options.history != kept.as_ref().map(|kept| kept.history) {
+        return Err(StackError::History(NoHistory::Up));
+    }
     let mut compression = time::read(state)?;
     let complete = state.applied().exists();
     let other_pace = compression.as_ref().map(|present| present.factor) != options.compress;
     if options.reapply || !complete || (options.retime && other_pace) {
-        let paced = read_manifests(options)?;
+        let paced = read_manifests(options, kept.as_ref())?;
         let work = if options.reapply || !complete {
             paced.objects.iter().collect()
         } else {
             // What somebody has changed in the cluster is to stay: only what belongs to the pace is applied.
             let present = compression.as_ref().map(|present| present.factor);
-            let present = pace(read_objects(options)?, present)?;
+            let present = pace(read_objects(options, kept.as_ref())?, present)?;
             progress.done(&match options.compress {
                 Some(factor) => format!("the stack's time is compressed ×{factor} now"),
                 None => "the stack's time runs as its manifests say again".to_owned(),
@@ -234,8 +247,8 @@ async fn connect(state: &StateDir) -> Result<Target, StackError> {
     Target::embedded(&state.kubeconfig()).await.map_err(|error| StackError::Target(Box::new(error)))
 }
 
-fn read_manifests(options: &StackOptions) -> Result<Paced, StackError> {
-    pace(read_objects(options)?, options.compress)
+fn read_manifests(options: &StackOptions, kept: Option<&Kept>) -> Result<Paced, StackError> {
+    pace(read_objects(options, kept)?, options.compress)
 }
 
 fn pace(objects: Vec<Value>, compress: Option<u32>) -> Result<Paced, StackError> {
@@ -243,7 +256,7 @@ fn pace(objects: Vec<Value>, compress: Option<u32>) -> Result<Paced, StackError>
     time::pace(objects, compress).map_err(|source| StackError::Compress { factor, source })
 }
 
-fn read_objects(options: &StackOptions) -> Result<Vec<Value>, StackError> {
+fn read_objects(options: &StackOptions, kept: Option<&Kept>) -> Result<Vec<Value>, StackError> {
     let directory = match &options.deploy_dir {
         Some(given) => given.clone(),
         None => Checkout::find().ok_or(StackError::NoManifests)?.deploy(),
@@ -251,6 +264,9 @@ fn read_objects(options: &StackOptions) -> Result<Vec<Value>, StackError> {
     let mut objects = Vec::new();
     for part in PARTS {
         objects.extend(manifests::read(&directory.join(part)).map_err(StackError::Manifests)?);
+    }
+    if let Some(kept) = kept {
+        history::mount(&mut objects, &kept.path).map_err(StackError::History)?;
     }
     Ok(objects)
 }
@@ -321,7 +337,7 @@ async fn end(state: &StateDir, record: &Record) -> Result<Down, StackError> {
 
 /// Removes what a control plane that is gone has left.
 fn clean(state: &StateDir) -> Result<(), StackError> {
-    for file in [state.record(), state.kubeconfig(), state.applied(), state.compression()] {
+    for file in [state.record(), state.kubeconfig(), state.applied(), state.compression(), state.history()] {
         gone(&file, fs::remove_file(&file))?;
     }
     let data = state.data();

@@ -71,6 +71,11 @@ impl StateDir {
         self.stack().join("compression.json")
     }
 
+    /// The healthy past that the stack was started with; not there if it has none.
+    pub fn history(&self) -> PathBuf {
+        self.stack().join("history.json")
+    }
+
     /// Volumes and logs of the pods. Pods of root run as other users, who may not pass root's home: their data are kept
     /// beside the tools cache, which all users may pass, under a name that belongs to this state directory.
     pub fn data(&self) -> PathBuf {

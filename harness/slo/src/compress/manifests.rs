@@ -283,6 +283,20 @@ pub(super) fn described(object: &Value) -> String {
     }
 }
 
+/// The rule files in ConfigMaps among the objects.
+pub fn rule_files(objects: &[Value]) -> Result<Vec<RuleFile>, CompressError> {
+    let mut files = Vec::new();
+    for object in objects.iter().filter(|object| object["kind"] == "ConfigMap") {
+        for (key, text) in object["data"].as_object().into_iter().flatten() {
+            let place = format!("{}, {key}", described(object));
+            if let Some(Content::Rules(file)) = content(&place, text.as_str().unwrap_or_default())? {
+                files.push(file);
+            }
+        }
+    }
+    Ok(files)
+}
+
 /// True if an object runs pods of an image with this name: `prometheus`, `alertmanager`.
 pub fn runs(object: &Value, image: &str) -> bool {
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);

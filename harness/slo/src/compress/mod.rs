@@ -21,7 +21,7 @@ mod thresholds;
 pub use alertmanager::scale_alertmanager;
 pub use duration::{Length, Ratio};
 pub use loaded::{Loaded, LoadedRule};
-pub use manifests::{COMPRESSED, FIXED, TIME_SCALE, compress, runs};
+pub use manifests::{COMPRESSED, FIXED, TIME_SCALE, compress, rule_files, runs};
 pub use prometheus::{SHORTEST_INTERVAL, scale_prometheus};
 pub use report::{CompressError, Report};
 pub use rules::{Group, Rule, RuleFile, Sampling, scale_rules};
