@@ -56,7 +56,8 @@ fn end(load: &LoadDraft, problems: &mut Problems<'_>) {
     }
     let stages_end = !load.stages.is_empty() && load.stages.iter().all(|stage| stage.has_length);
     if !load.end_meant && !stages_end {
-        let issue = Issue::new(format!("the load {:?} has no end", load.label()));
+        let name = load.name.as_ref().map_or_else(String::new, |name| format!(" {:?}", name.value));
+        let issue = Issue::new(format!("the load{name} has no end"));
         problems.incomplete(&load.span, issue.hint("add `duration` or `requests`, or background = true"));
     }
     if let (Some(start), Some(duration)) = (&load.start, &load.duration)
