@@ -70,8 +70,9 @@ e2e: build ## Run every scenario on the embedded cluster
 	@scripts/e2e.sh
 
 .PHONY: campaign
-campaign: tools build ## The long repetitions: RUNS=20 times db-failure, and the tests marked as ignored
+campaign: tools build ## The long repetitions: RUNS=20 times db-failure, ten surges, and the tests marked as ignored
 	@scripts/campaign.sh $(RUNS)
+	@scripts/campaign.sh 10 scenarios/image-surge.toml
 ifeq ($(NEXTEST),yes)
 	$(CARGO) nextest run --locked --workspace --no-fail-fast --run-ignored only
 else
