@@ -17,7 +17,7 @@ use k8s_openapi::{
 use kube::{Api, Client, Resource, ResourceExt, api::ListParams};
 
 use super::prepare::Stopped;
-use crate::{monitor::nearest, observe::is_served};
+use crate::{monitor::suggestion, observe::is_served};
 
 /// Time limit of one API call.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -100,13 +100,7 @@ where
 
 fn missing<K: Resource>(kind: &str, name: &str, plan: &Plan, there: &[K]) -> String {
     let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let hint = match nearest(name, &names) {
-        Some(near) => format!("Did you mean {near}?"),
-        None if names.is_empty() => "There is none at all".to_owned(),
-        None => format!("There are: {}", names.join(", ")),
-    };
-    format!("{kind} {name} does not exist in namespace {}. {hint}", plan.namespace)
+    format!("{kind} {name} does not exist in namespace {}. {}", plan.namespace, suggestion(name, &names))
 }
 
 fn check_goal(

@@ -24,8 +24,8 @@ pub(super) async fn establish(
     steady: &mut watch::Receiver<SteadyState>,
     loads: &Loads,
 ) -> Result<(), String> {
-    loads.establish().await?;
-    let under_load = Timestamp::now();
+    // What held before the loads were there is no baseline of a system in use.
+    let under_load = loads.establish().await?.unwrap_or_default();
     let needed = session.plan.baseline;
     let limit = PATIENCE + needed.to_duration();
     let quiet = quiet_times(session, &session.log.events());

@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use tokio::net::TcpStream;
 
-use crate::monitor::nearest;
+use crate::monitor::suggestion;
 
 /// Time limit of one API call.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -89,17 +89,13 @@ impl Resolver {
         let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
         let what = format!("looking up Service {namespace}/{name}");
         let Some(found) = call(&what, api.get_opt(name)).await? else {
-            let others = call(&what, api.list(&ListParams::default())).await?;
-            let names: Vec<String> = others.items.iter().map(ResourceExt::name_any).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            return Err(AddressError::Problem(format!(
-                "Service {name} does not exist in namespace {namespace}. {}",
-                match nearest(name, &names) {
-                    Some(near) => format!("Did you mean {near}?"),
-                    None if names.is_empty() => "There is none at all".to_owned(),
-                    None => format!("There are: {}", names.join(", ")),
-                }
-            )));
+            let text = format!("Service {name} does not exist in namespace {namespace}");
+            // Who may not list them gets no suggestion.
+            let others = call(&what, api.list(&ListParams::default())).await;
+            return Err(AddressError::Problem(others.map_or(text.clone(), |others| {
+                let names: Vec<String> = others.items.iter().map(ResourceExt::name_any).collect();
+                format!("{text}. {}", suggestion(name, &names))
+            })));
         };
         let (address, number) = endpoint(&found, port)?;
         let host = match address {
@@ -121,7 +117,8 @@ impl Resolver {
             return Err(AddressError::Unreachable(format!("{given} cannot be connected to: {why}")));
         };
         let ServiceUrl { namespace, name, .. } = service?;
-        if self.ready_endpoints(namespace, name).await? == 0 {
+        // Who may not look at them is told what else it may be.
+        if matches!(self.ready_endpoints(namespace, name).await, Ok(0)) {
             return Err(AddressError::Unreachable(format!("{given}: the Service has no ready endpoint")));
         }
         Err(AddressError::Problem(format!(

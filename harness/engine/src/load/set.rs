@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use harness_event::{EventKind, LoadPhase};
+use harness_event::{EventKind, LoadPhase, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +37,12 @@ impl Loads {
         Self { loads, drivers, during: AtomicBool::new(false) }
     }
 
-    /// Waits until every worker is ready, and every load in the background is answered as expected, ramp and warm-up over. On
-    /// `Err` a run would prove nothing; the reason is for people.
+    /// Waits until every worker is ready, and every load in the background is answered as expected, ramp and warm-up over; since
+    /// when, if there is one. On `Err` a run would prove nothing; the reason is for people.
     ///
     /// # Errors
     /// If a load fails or is not answered in time.
-    pub async fn establish(&self) -> Result<(), String> {
+    pub async fn establish(&self) -> Result<Option<Timestamp>, String> {
         for load in &self.loads {
             let state = load.wait(|state| *state != LoadState::Starting).await;
             if let LoadState::Failed(error) = state {
@@ -64,7 +64,8 @@ impl Loads {
                 return Err(format!("load {:?} is not answered as expected", load.spec().name));
             }
         }
-        self.standing()
+        self.standing()?;
+        Ok(background().next().map(|_| Timestamp::now()))
     }
 
     /// Ok while loads in the background run and all others wait to be started.

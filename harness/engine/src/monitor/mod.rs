@@ -45,6 +45,6 @@ pub use readiness::{NotReady, ReadinessOptions, prove_ready};
 pub use receiver::{Position, ReceiverClient, ReceiverEvent};
 pub use remote_read::{AlertHistory, alert_history, raw_series};
 pub use routing::{MatchedRoute, Routing};
-pub(crate) use text::nearest;
+pub(crate) use text::{nearest, suggestion};
 pub use upstream::{REQUEST_TIMEOUT, Upstream, Upstreams};
 pub use watch::{ALERT_WATCH, watch_alerts};

@@ -29,6 +29,16 @@ pub(crate) fn nearest<'a>(typed: &str, names: &[&'a str]) -> Option<&'a str> {
     names.iter().filter_map(near).min().map(|(_, name)| name)
 }
 
+/// What to say about a name that is not there: the one that was meant, or those that are.
+pub(crate) fn suggestion<S: AsRef<str>>(typed: &str, names: &[S]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match nearest(typed, &names) {
+        Some(near) => format!("Did you mean {near}?"),
+        None if names.is_empty() => "There is none at all".to_owned(),
+        None => format!("There are: {}", listed(&names)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

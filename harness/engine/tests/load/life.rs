@@ -79,7 +79,7 @@ async fn a_load_on_the_timeline() {
         .say(&done(Reason::Requests, 10))
         .run("exit 0");
     let mut case = Case::launch(timed(10), script);
-    case.loads.establish().await.unwrap();
+    assert_eq!(case.loads.establish().await, Ok(None), "no load in the background");
     case.loads.standing().unwrap();
     assert!(case.kinds().is_empty(), "it was not started yet");
     let LoadState::Ended(at) = case.run().await else { panic!("{:?}", case.error()) };
