@@ -177,16 +177,20 @@ fn parent_v2(own: &Own, name: &str) -> Result<Parent, String> {
             Err(error) => last = refused(ancestor, &error),
         }
     }
-    let Some((mut controllers, ancestor)) = best else { return Err(last) };
+    let Some((_, ancestor)) = best else { return Err(last) };
     let directory = ancestor.join(name);
     let prepared = make(&directory).and_then(|()| {
         // Moving a process needs the right to write here.
-        fs::OpenOptions::new().write(true).open(ancestor.join("cgroup.procs")).map(drop)
+        fs::OpenOptions::new().write(true).open(ancestor.join("cgroup.procs"))?;
+        enable(&directory)
     });
-    if let Err(error) = prepared.and_then(|()| enable(&directory).map(drop)) {
-        let _ = fs::remove_dir(&directory);
-        return Err(refused(ancestor, &error));
-    }
+    let mut controllers = match prepared {
+        Ok(controllers) => controllers,
+        Err(error) => {
+            let _ = fs::remove_dir(&directory);
+            return Err(refused(ancestor, &error));
+        }
+    };
     if controllers.contains(&Controller::Cpu) {
         controllers.push(Controller::Cpuacct);
     }
@@ -311,7 +315,7 @@ mod tests {
         // The files that the kernel would put into the new group.
         fs::create_dir(root.path().join("user/sre-x")).unwrap();
         fs::write(root.path().join("user/sre-x/cgroup.controllers"), "cpu memory\n").unwrap();
-        fs::write(root.path().join("user/sre-x/cgroup.subtree_control"), "").unwrap();
+        fs::write(root.path().join("user/sre-x/cgroup.subtree_control"), "cpu memory\n").unwrap();
         let (parents, unavailable) = parents(&[own_in(root.path())], "sre-x");
         assert_eq!(unavailable, Unavailable::default());
         assert_eq!(parents[0].directory, root.path().join("user/sre-x"));
