@@ -7,7 +7,8 @@ use std::{fs, process::Stdio};
 
 use common::Place;
 
-const COMMANDS: [&str; 8] = ["run", "validate", "up", "down", "status", "recover", "judge", "doctor"];
+const COMMANDS: [&str; 9] =
+    ["run", "validate", "up", "down", "status", "recover", "judge", "slo", "doctor"];
 
 #[test]
 fn help_texts() {
@@ -17,6 +18,7 @@ fn help_texts() {
     for command in COMMANDS {
         insta::assert_snapshot!(format!("help_{command}"), place.run(&[command, "--help"]).expect(0).out);
     }
+    insta::assert_snapshot!("help_slo_rules", place.run(&["slo", "rules", "--help"]).expect(0).out);
 }
 
 #[test]
@@ -32,6 +34,10 @@ fn a_command_line_that_is_wrong_ends_with_2_and_touches_nothing() {
             "it must begin with http://, https://, service://",
         ),
         (&["up", "--ready-timeout", "90"], "the unit is missing"),
+        (&["slo"], "Usage:"),
+        (&["slo", "rules"], "<SPEC>"),
+        (&["slo", "rules", "--check", "x.yml"], "--out <FILE|DIR>"),
+        (&["slo", "rules", "--period", "29d", "x.yml"], "no windows are known for a period of 29d"),
         (&["--color", "sometimes", "status"], "possible values: auto, always, never"),
         (&["--kubeconfig", "/nowhere", "up"], "starts the embedded cluster"),
         (&["--kubeconfig", "/nowhere", "down"], "stops the embedded cluster"),
@@ -128,4 +134,64 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
     // Usage errors are printed before the options are understood.
     assert!(place.run(&["--color=always", "nonsense"]).expect(2).err.contains('\x1b'));
     assert!(!place.run(&["--color=never", "nonsense"]).expect(2).err.contains('\x1b'));
+}
+
+const SLOS: &str = "version: prometheus/v1\nservice: web\nslos:\n- name: up\n  objective: 99\n  sli: { raw: { \
+                    error_ratio_query: 'x[{{.window}}]' } }\n  alerting: { name: WebUp }\n";
+
+#[test]
+fn slo_rules_are_written_and_checked() {
+    let place = Place::new();
+    let file = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (one, two, out, dir) = (file("one.yml"), file("two.yml"), file("made/slo.yml"), file("each/"));
+    fs::write(&one, SLOS).unwrap();
+    fs::write(&two, SLOS.replace("web", "mail")).unwrap();
+
+    let shown = place.run(&["slo", "rules", &one]).expect(0).out;
+    assert!(shown.starts_with("# Made by `harness slo rules` from one.yml. Do not edit"), "{shown}");
+    assert!(shown.contains("- record: slo:sli_error:ratio_rate5m\n        expr: \"(x[5m])\""), "{shown}");
+
+    // Missing, written, as it should be, stale.
+    let check = || place.run(&["slo", "rules", "--check", "--out", &out, &one, &two]);
+    let missing = check().expect(1);
+    assert!(missing.err.contains("slo.yml is missing"), "{}", missing.err);
+    let run = format!("run: harness slo rules --out {out} {one} {two}");
+    assert!(missing.err.contains(&run), "{}", missing.err);
+    let wrote = place.run(&["slo", "rules", "--out", &out, &one, &two]).expect(0);
+    assert!(wrote.out.contains("slo.yml: web-up, mail-up"), "{}", wrote.out);
+    assert!(check().expect(0).out.starts_with("ok "));
+    fs::write(&two, SLOS.replace("web", "mail").replace("99", "99.5")).unwrap();
+    assert!(check().expect(1).err.contains("slo.yml is stale"));
+    assert!(fs::read_to_string(&out).unwrap().contains("vector(0.99)"), "--check writes nothing");
+
+    // A file for each.
+    place.run(&["slo", "rules", "--out", &dir, &one, &two]).expect(0);
+    let names: Vec<_> = ["one.yml", "two.yml"].map(|name| place.path().join("each").join(name).exists()).into();
+    assert_eq!(names, [true, true]);
+
+    // What is wrong is said of all files; nothing is written.
+    fs::write(&one, SLOS.replace("99", "101")).unwrap();
+    fs::write(&two, SLOS.replace("prometheus/v1", "prometheus/v9")).unwrap();
+    let wrong = place.run(&["slo", "rules", "--out", &out, &one, &two]).expect(2);
+    assert!(wrong.err.contains("one.yml:5:14: error: the objective is 101"), "{}", wrong.err);
+    assert!(wrong.err.contains("two.yml:1:10: error: version"), "{}", wrong.err);
+    assert!(wrong.err.contains("2 problems in 2 files"), "{}", wrong.err);
+
+    // Windows of one's own.
+    fs::write(&one, SLOS).unwrap();
+    let windows = file("windows.yml");
+    let pair = "{ errorBudgetPercent: 10, shortWindow: 1h, longWindow: 10h }";
+    fs::write(
+        &windows,
+        format!(
+            "apiVersion: sloth.slok.dev/v1\nkind: AlertWindows\nspec:\n  sloPeriod: 10d\n  page: {{ quick: {pair}, slow: {pair} \
+             }}\n  ticket: {{ quick: {pair}, slow: {pair} }}\n"
+        ),
+    )
+    .unwrap();
+    let shown = place.run(&["slo", "rules", "--windows", &windows, &one]).expect(0).out;
+    assert!(shown.contains("ratio_rate10h") && shown.contains("(2.4 * 0.01)"), "{shown}");
+    fs::write(&windows, "kind: Windows\n").unwrap();
+    let wrong = place.run(&["slo", "rules", "--windows", &windows, &one]).expect(2);
+    assert!(wrong.err.contains("windows.yml:1:7: error: kind is \"Windows\""), "{}", wrong.err);
 }

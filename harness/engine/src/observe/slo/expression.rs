@@ -118,10 +118,9 @@ impl ExprVisitor for Reads {
             Expr::VectorSelector(vector) => Some(vector),
             Expr::MatrixSelector(matrix) => Some(&matrix.vs),
             Expr::Call(call) => {
-                let over_time = |argument: &Box<Expr>| {
-                    matches!(argument.as_ref(), Expr::MatrixSelector(_) | Expr::Subquery(_))
-                };
-                if call.args.args.iter().any(over_time) {
+                let over_time =
+                    |argument: &Expr| matches!(argument, Expr::MatrixSelector(_) | Expr::Subquery(_));
+                if call.args.args.iter().any(|argument| over_time(argument)) {
                     self.functions.push(call.func.name);
                 }
                 None
