@@ -46,8 +46,9 @@ fn of_slo(facts: &Facts<'_>, name: &str, slo: &SloFacts<'_>) -> Vec<String> {
     if let Some((_, history)) = short.first() {
         let windows: Vec<_> = short.iter().map(|(window, _)| length(*window)).collect();
         all.push(format!(
-            "SLO {name}: the windows {} rest on {history} of data (C19): they react faster than in production",
-            windows.join(", ")
+            "SLO {name}: the windows {} rest on {} (C19): they react faster than in production",
+            windows.join(", "),
+            facts.data(*history)
         ));
     }
     all
@@ -83,9 +84,10 @@ fn alerts_on_short_windows(facts: &Facts<'_>, plan: &Plan, detections: &[Detecti
         for (name, slo) in facts.slos.iter().filter(|(name, _)| rests_on(alert, name)) {
             if let Some((_, history)) = short_windows(facts, slo).first() {
                 found.push(format!(
-                    "alert {}: its times are not production's: windows of SLO {name} rest on {history} of data, and burn alerts on \
+                    "alert {}: its times are not production's: windows of SLO {name} rest on {}, and burn alerts on \
                      young data come up to many times too early",
-                    alert.alert
+                    alert.alert,
+                    facts.data(*history)
                 ));
             }
         }

@@ -304,6 +304,17 @@ impl<'a> Facts<'a> {
         self.ended_at.unwrap_or_default()
     }
 
+    /// A length of data for people: where time is compressed, it stands for more.
+    pub(super) fn data(&self, length: Millis) -> String {
+        match self.compressed {
+            Some((factor, _)) => format!(
+                "{length} of data, {} in its own time",
+                Millis(length.0.saturating_mul(factor.into()))
+            ),
+            None => format!("{length} of data"),
+        }
+    }
+
     /// Prometheus' time as ours.
     pub(super) fn corrected(&self, theirs: Timestamp) -> Timestamp {
         theirs - self.clock.map_or(Millis(0), |(offset, _)| offset)

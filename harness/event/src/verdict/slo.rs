@@ -164,7 +164,8 @@ impl Look<'_> {
             return match certain {
                 true => Ok((CheckOutcome::Failed, text, None)),
                 false => Err(format!(
-                    "{text}; but the window rests on {history} of data, over all of it the rate may be lower"
+                    "{text}; but the window rests on {}, over all of it the rate may be lower",
+                    self.facts.data(history)
                 )),
             };
         }
@@ -185,7 +186,7 @@ impl Look<'_> {
             return Err(format!("{text}; but {}", self.unseen()));
         }
         let remark = match is_short {
-            true => format!("; the window rests on {history} of data"),
+            true => format!("; the window rests on {}", self.facts.data(history)),
             false => String::new(),
         };
         Ok((CheckOutcome::Passed, format!("{text}{remark}"), None))

@@ -65,6 +65,21 @@ fn a_window_longer_than_its_history_can_acquit_but_not_convict() {
         "{:?}",
         calm.caveats
     );
+    let young = |kind| match kind {
+        EventKind::SloSampled(mut sample) => {
+            sample.history = minutes(2);
+            EventKind::SloSampled(sample)
+        }
+        kind => kind,
+    };
+    let mut compressed: Vec<_> = surge_run().into_iter().map(young).collect();
+    compressed.insert(1, EventKind::TimeCompressed { factor: 10, unscaled: vec![] });
+    assert_check(
+        &verdict(compressed),
+        BURN,
+        CheckOutcome::Passed,
+        "rests on 2m00s of data, 20m00s in its own time",
+    );
     let breach = burning(|at_| Some(if at_ > at(9000) { 15.0 } else { 0.1 }), minutes(2));
     assert_check(&breach, BURN, CheckOutcome::Inconclusive, "over all of it the rate may be lower");
     let certain = burning(|at_| Some(if at_ > at(9000) { 600.0 } else { 0.1 }), minutes(2));
