@@ -37,8 +37,8 @@ struct State {
 pub(super) struct Progress {
     /// Starts that were due.
     pub(super) due: u64,
-    /// Age of the oldest one without a user.
-    pub(super) behind: Duration,
+    /// Age of the oldest one without a user; none if there is no such.
+    pub(super) behind: Option<Duration>,
 }
 
 impl Pacer {
@@ -153,10 +153,8 @@ impl Pacer {
     /// How far it has come.
     pub(super) fn progress(&self, now: Instant) -> Progress {
         let state = self.lock();
-        let behind = (state.taken < state.released && !state.over)
-            .then(|| state.time_of(state.taken))
-            .flatten()
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let oldest = state.time_of(state.taken).filter(|_| !state.over);
+        let behind = oldest.and_then(|at| now.checked_duration_since(at));
         Progress { due: state.released, behind }
     }
 

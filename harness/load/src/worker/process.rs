@@ -20,6 +20,7 @@ use super::{
     attack,
     body::Files,
     error::LoadError,
+    pacer::Pacer,
     request::Requests,
     schedule::{Profile, Schedule},
     shared::{Mode, Shared},
@@ -33,6 +34,10 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// Files that the worker has open beside its users' connections, with some to spare.
 const OWN_FILES: u64 = 32;
+/// The last starts of a schedule are due just before its end, and a busy machine takes a moment to wake their users. That is
+/// no falling behind.
+const LAST_STARTS: Duration = Duration::from_millis(100);
+const LAST_LOOK: Duration = Duration::from_millis(5);
 const FRAME: Duration = Duration::from_secs(1);
 
 static PANIC: OnceLock<String> = OnceLock::new();
@@ -237,8 +242,14 @@ impl Worker<'_> {
                     next_frame = Some(if due > now { due } else { now + FRAME });
                 }
                 () = at(end) => {
-                    end = None;
-                    shared.end(Reason::Duration);
+                    let now = Instant::now();
+                    let since = end.map_or(Duration::ZERO, |end| now - end);
+                    if since < LAST_STARTS && shared.pacer.as_ref().is_some_and(|pacer| is_waking(pacer, now)) {
+                        time::sleep(LAST_LOOK).await;
+                    } else {
+                        end = None;
+                        shared.end(Reason::Duration);
+                    }
                 }
                 () = &mut over => break,
                 _ = terminate.recv() => shared.end(Reason::Stopped),
@@ -343,7 +354,7 @@ impl Frames {
     fn next(&mut self, shared: &Shared, now: Instant) -> Option<Frame> {
         let from = self.from.or_else(|| self.start.map(|start| shared.clock.timestamp(start)))?;
         let until = shared.clock.timestamp(now);
-        // Read before the counts are taken: what is counted has begun.
+        // Before it is asked how many have begun: what is counted has.
         let drained = shared.recorder.drain(&shared.clock);
         let progress = shared.pacer.as_ref().map(|pacer| pacer.progress(now)).unwrap_or_default();
         let frame = Frame {
@@ -351,7 +362,7 @@ impl Frames {
             from,
             length: until - from,
             users: shared.running.load(std::sync::atomic::Ordering::SeqCst),
-            behind: progress.behind.into(),
+            behind: progress.behind.unwrap_or_default().into(),
             due: progress.due,
             begun: shared.begun(),
             entries: drained.entries,
@@ -362,6 +373,11 @@ impl Frames {
         self.last_end = self.last_end.max(drained.last_end);
         Some(frame)
     }
+}
+
+/// True if starts are due that a user is only just about to take.
+fn is_waking(pacer: &Pacer, now: Instant) -> bool {
+    pacer.progress(now).behind.is_some_and(|behind| behind < LAST_STARTS)
 }
 
 async fn at(when: Option<Instant>) {

@@ -142,8 +142,8 @@ async fn stalling() -> Server {
 async fn a_stall_is_seen_by_all_requests_that_should_have_started_in_it() {
     let server = stalling().await;
     let mut load = load(5, vec![step("hello", server.url("/"))]);
-    load.stages = vec![rate(100.0)];
-    load.duration = Some(Millis(3000));
+    load.stages = vec![RateStage { length: Some(Millis(3000)), ..rate(100.0) }];
+    load.duration = Some(Millis(4000));
     let report = run(&assignment(load)).await;
     assert_eq!(report.requests(), 300);
     // A third of the starts lay in the stall: 1 s for the first of them, nothing for the last.
@@ -193,9 +193,9 @@ async fn requests_count_in_the_phase_in_which_they_start() {
     })
     .await;
     let mut load = load(5, vec![step("hello", server.url("/"))]);
-    load.stages = vec![rate(100.0)];
+    load.stages = vec![RateStage { length: Some(Millis(3500)), ..rate(100.0) }];
     load.warm_up = Millis(500);
-    load.duration = Some(Millis(3500));
+    load.duration = Some(Millis(4500));
     let mut worker = Worker::started(&assignment(load)).await;
     let mut frames = vec![worker.frame().await];
     worker.send(&Command::Phase { phase: LoadPhase::During }).await;
