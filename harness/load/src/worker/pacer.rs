@@ -13,6 +13,9 @@ use tokio::sync::Semaphore;
 
 use super::schedule::{Profile, Schedule};
 
+/// Starts that are given out before users may take theirs: at whatever rate, they never wait for long.
+const AT_ONCE: usize = 1000;
+
 /// The starts of one load.
 pub(super) struct Pacer {
     state: Mutex<State>,
@@ -73,7 +76,7 @@ impl Pacer {
             let mut due = 0;
             let next = loop {
                 match state.next() {
-                    Some(at) if at <= now => {
+                    Some(at) if at <= now && due < AT_ONCE => {
                         state.released += 1;
                         due += 1;
                     }
