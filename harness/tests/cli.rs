@@ -7,8 +7,7 @@ use std::{fs, process::Stdio};
 
 use common::Place;
 
-const COMMANDS: [&str; 9] =
-    ["run", "validate", "up", "down", "status", "recover", "judge", "slo", "doctor"];
+const COMMANDS: [&str; 9] = ["run", "validate", "up", "down", "status", "recover", "judge", "slo", "doctor"];
 
 #[test]
 fn help_texts() {
@@ -18,7 +17,12 @@ fn help_texts() {
     for command in COMMANDS {
         insta::assert_snapshot!(format!("help_{command}"), place.run(&[command, "--help"]).expect(0).out);
     }
-    insta::assert_snapshot!("help_slo_rules", place.run(&["slo", "rules", "--help"]).expect(0).out);
+    for command in ["rules", "compress"] {
+        insta::assert_snapshot!(
+            format!("help_slo_{command}"),
+            place.run(&["slo", command, "--help"]).expect(0).out
+        );
+    }
 }
 
 #[test]
@@ -34,6 +38,12 @@ fn a_command_line_that_is_wrong_ends_with_2_and_touches_nothing() {
             "it must begin with http://, https://, service://",
         ),
         (&["up", "--ready-timeout", "90"], "the unit is missing"),
+        (&["up", "--compress", "0"], "--compress <N>"),
+        (&["up", "--history", "soon"], "it must be a duration"),
+        (&["up", "--history", "2h", "--history-rate=-1"], "it must be a number above 0"),
+        (&["--context", "x", "run", "--compress", "30", "y.toml"], "y.toml"),
+        (&["slo", "compress", "30"], "<FILE>"),
+        (&["slo", "compress", "--scrape-interval", "1", "30", "x.yml"], "is no duration"),
         (&["slo"], "Usage:"),
         (&["slo", "rules"], "<SPEC>"),
         (&["slo", "rules", "--check", "x.yml"], "--out <FILE|DIR>"),
@@ -166,7 +176,8 @@ fn slo_rules_are_written_and_checked() {
 
     // A file for each.
     place.run(&["slo", "rules", "--out", &dir, &one, &two]).expect(0);
-    let names: Vec<_> = ["one.yml", "two.yml"].map(|name| place.path().join("each").join(name).exists()).into();
+    let names: Vec<_> =
+        ["one.yml", "two.yml"].map(|name| place.path().join("each").join(name).exists()).into();
     assert_eq!(names, [true, true]);
 
     // What is wrong is said of all files; nothing is written.
