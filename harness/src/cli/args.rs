@@ -234,7 +234,7 @@ pub struct JudgeArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Make Prometheus rules from service level objectives
+/// Service level objectives: make their rules, show their error budgets
 #[derive(Clone, Debug, Args)]
 pub struct SloArgs {
     /// What to do.
@@ -246,6 +246,7 @@ pub struct SloArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum SloCommand {
     Rules(SloRulesArgs),
+    Status(SloStatusArgs),
     Compress(SloCompressArgs),
 }
 
@@ -273,6 +274,26 @@ pub struct SloCompressArgs {
     /// How often is scraped and evaluated, in the time of the files: ranges that hold too few samples are refused then
     #[arg(long, value_name = "DURATION")]
     pub scrape_interval: Option<String>,
+}
+
+/// Show how fast error budgets burn, and what is left of them
+///
+/// Asks a running Prometheus for the SLOs that it has rules of.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness slo status
+  harness --context kind-dev slo status --prometheus service://monitoring/prometheus:9090
+  harness slo status gallery-portal-availability
+
+Exit code 0 whatever burns, 2 if an SLO is not known, 4 if Prometheus does not answer.")]
+pub struct SloStatusArgs {
+    /// SLOs (their sloth_id) [default: all]
+    #[arg(value_name = "SLO")]
+    pub slos: Vec<String>,
+    /// Prometheus: a URL, or service://NAMESPACE/NAME:PORT through the API server
+    #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "service://monitoring/prometheus:19090")]
+    pub prometheus: String,
 }
 
 /// Make recording rules and burn rate alerts of SLO specifications

@@ -16,6 +16,7 @@ mod reports;
 mod run;
 pub mod signals;
 mod slo;
+mod slo_status;
 mod status;
 mod up;
 mod validate;
@@ -37,7 +38,7 @@ impl App {
             Command::Status(args) => status::exec(&args, context).await,
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
-            Command::Slo(args) => slo::exec(&args, context),
+            Command::Slo(args) => slo::exec(&args, context).await,
             Command::Doctor(args) => doctor::exec(&args, context),
             Command::ControlPlane(args) => control_plane::exec(args).await,
             Command::AlertReceiver(args) => alert_receiver::exec(args).await,

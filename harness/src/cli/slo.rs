@@ -18,9 +18,10 @@ use super::{
 };
 use crate::{exit_code, expected_error::ExpectedError, output::Style};
 
-pub(super) fn exec(args: &SloArgs, context: &Context) -> Result<u8, ExpectedError> {
+pub(super) async fn exec(args: &SloArgs, context: &Context) -> Result<u8, ExpectedError> {
     match &args.command {
         SloCommand::Rules(args) => rules(args, context),
+        SloCommand::Status(args) => super::slo_status::exec(args, context).await,
         SloCommand::Compress(args) => super::compress::exec(args, context),
     }
 }

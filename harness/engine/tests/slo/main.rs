@@ -16,7 +16,7 @@ use harness_event::{
 use harness_slo::{
     compress::Ratio,
     promql,
-    rules::{Options, Source, generate, make},
+    rules::{Options, Source, generate, make, to_yaml},
     spec::SpecFile,
     windows::Windows,
 };
@@ -244,17 +244,13 @@ async fn burn_rates_are_sampled_with_the_age_of_their_data() {
 async fn compressed_windows_keep_their_own_names_and_time() {
     // The rules of the availability SLO, 60 times as fast.
     let file = SpecFile::parse(SPEC).unwrap();
-    let groups = generate(&file.services[0].slos[0], &Windows::month(), "test");
-    let ratio = Ratio::divide_by(60);
-    let mut text = String::from("groups:\n");
-    for group in groups {
-        text += &format!("- name: {}\n  rules:\n", group.name);
-        for rule in group.rules.iter().filter(|rule| rule.annotations.is_empty()) {
-            let expr = serde_json::to_string(&promql::scale(&rule.expr, ratio).unwrap()).unwrap();
-            let labels = serde_json::to_string(&rule.labels).unwrap();
-            text += &format!("  - {{ record: {:?}, expr: {expr}, labels: {labels} }}\n", rule.name);
+    let mut groups = generate(&file.services[0].slos[0], &Windows::month(), "test");
+    for group in &mut groups {
+        for rule in &mut group.rules {
+            rule.expr = promql::scale(&rule.expr, Ratio::divide_by(60)).unwrap();
         }
     }
+    let text = to_yaml("", &groups);
     let stack = start(&text).await;
     let slo = find(&stack, AVAILABILITY).await;
     let windows: Vec<_> =

@@ -73,6 +73,19 @@ impl Slo {
     }
 }
 
+/// `sloth_id` of every SLO that Prometheus has recording rules of, sorted.
+///
+/// # Errors
+/// If Prometheus gives no usable answer.
+pub async fn known_slos(prometheus: &Prometheus) -> Result<Vec<String>, Error> {
+    Ok(ids(&prometheus.rules().await?))
+}
+
+fn ids(groups: &[RuleGroup]) -> Vec<String> {
+    let ids: BTreeSet<&String> = recording(groups).filter_map(|rule| rule.labels.get("sloth_id")).collect();
+    ids.into_iter().cloned().collect()
+}
+
 /// Looks for SLOs by their `sloth_id`, in the rules that are loaded. Figures are the values of the rules' expressions, so that
 /// rules which were never evaluated are good enough.
 ///
@@ -102,9 +115,7 @@ async fn find(
         .filter(|rule| rule.labels.get("sloth_id").is_some_and(|found| found == id))
         .collect();
     if own.is_empty() {
-        let others: BTreeSet<String> =
-            recording(groups).filter_map(|rule| rule.labels.get("sloth_id").cloned()).collect();
-        return Ok(Err(SloError::Unknown { others: others.into_iter().collect() }));
+        return Ok(Err(SloError::Unknown { others: ids(groups) }));
     }
     let objective = constant(prometheus, &own, OBJECTIVE).await?;
     let days = constant(prometheus, &own, PERIOD).await?;

@@ -13,7 +13,7 @@ mod watch;
 
 pub use self::{
     check::{SloCheck, check_slos},
-    definition::{Slo, SloError, find_slos},
+    definition::{Slo, SloError, find_slos, known_slos},
     measure::measure_slo,
-    watch::watch_slos,
+    watch::{sample_slos, watch_slos},
 };

@@ -56,6 +56,21 @@ pub async fn watch_slos(
     }
 }
 
+/// The burn rates of SLOs at this moment. `offset` is how far Prometheus' clock is ahead of ours.
+///
+/// # Errors
+/// If Prometheus gives no usable answer.
+pub async fn sample_slos(
+    prometheus: &Prometheus,
+    slos: &[Slo],
+    offset: Millis,
+) -> Result<Vec<SloSample>, Error> {
+    match slos.is_empty() {
+        true => Ok(Vec::new()),
+        false => look(prometheus, slos, &query(slos), offset, &mut vec![None; slos.len()]).await,
+    }
+}
+
 /// The recorded error ratios of all of them.
 fn query(slos: &[Slo]) -> String {
     let ids: Vec<String> = slos.iter().map(|slo| escaped(slo.id())).collect();

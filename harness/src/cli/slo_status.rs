@@ -1,0 +1,121 @@
+//! `harness slo status`: how fast error budgets burn.
+
+use harness_engine::{
+    monitor::{Error, Prometheus, Upstreams, clock_offset},
+    slo::{Slo, SloError, find_slos, known_slos, sample_slos},
+};
+use harness_event::{SloSample, SloWindow};
+use harness_slo::PromDuration;
+
+use super::{Context, args::SloStatusArgs};
+use crate::{
+    exit_code,
+    expected_error::ExpectedError,
+    output::Style,
+    stack::{self, State},
+    target::Target,
+};
+
+/// Measurements of the clock's offset; the best counts.
+const CLOCK_ROUNDS: u32 = 2;
+
+pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let upstreams = Upstreams::new(client(args, context).await?).map_err(unreachable)?;
+    let prometheus = Prometheus::new(upstreams.connect(&args.prometheus).await.map_err(unreachable)?);
+    let known = known_slos(&prometheus).await.map_err(unreachable)?;
+    let wanted = if args.slos.is_empty() { known.clone() } else { args.slos.clone() };
+    if wanted.is_empty() {
+        context.out.line("Prometheus has rules of no SLO; `harness slo rules` makes them");
+        return Ok(exit_code::PASSED);
+    }
+    let mut slos = Vec::new();
+    for (id, found) in find_slos(&prometheus, &wanted).await.map_err(unreachable)? {
+        match found {
+            Ok(slo) => slos.push(slo),
+            Err(error @ SloError::Unknown { .. }) => {
+                return Err(ExpectedError::Usage { message: format!("SLO {id:?}: {error}"), hint: None });
+            }
+            Err(error) => context.err.line(format_args!("SLO {id:?}: {error}")),
+        }
+    }
+    let clock = clock_offset(&prometheus, CLOCK_ROUNDS).await.map_err(unreachable)?;
+    let samples = sample_slos(&prometheus, &slos, clock.offset).await.map_err(unreachable)?;
+    show(&slos, &samples, context);
+    Ok(exit_code::PASSED)
+}
+
+/// A client for the API server, which is only needed for `service://`.
+async fn client(args: &SloStatusArgs, context: &Context) -> Result<kube::Client, ExpectedError> {
+    if !args.prometheus.starts_with("service://") {
+        // Never asked.
+        let nowhere = kube::Config::new(axum::http::Uri::from_static("http://127.0.0.1:1"));
+        return kube::Client::try_from(nowhere).map_err(|source| ExpectedError::Internal {
+            what: "no client can be made".to_owned(),
+            source: source.into(),
+        });
+    }
+    let global = &context.global;
+    if context.external() {
+        return Ok(Target::external(global.kubeconfig.as_deref(), global.context.as_deref()).await?.client);
+    }
+    match stack::state(&context.state_dir)? {
+        State::Up(_) if context.state_dir.kubeconfig().exists() => {
+            Ok(Target::embedded(&context.state_dir.kubeconfig()).await?.client)
+        }
+        State::Up(_) | State::Down | State::Crashed => Err(ExpectedError::Usage {
+            message: format!("no embedded stack is up in {}", context.state_dir.root().display()),
+            hint: Some("`harness up` starts one; --context or --prometheus name others".to_owned()),
+        }),
+    }
+}
+
+fn unreachable(error: Error) -> ExpectedError {
+    ExpectedError::Unreachable { what: "Prometheus can't be asked".to_owned(), source: Some(error.into()) }
+}
+
+fn show(slos: &[Slo], samples: &[SloSample], context: &Context) {
+    let mut rows = vec![["SLO", "OBJECTIVE", "BUDGET LEFT", "BURN RATES", "DATA"].map(str::to_owned)];
+    rows.extend(slos.iter().zip(samples).map(|(slo, sample)| row(slo, sample)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 5] = std::array::from_fn(width);
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        context.out.line(cells.join("   ").trim_end());
+    }
+    let short =
+        |slo: &Slo, sample: &SloSample| alerting(slo).any(|(_, window)| window.length > sample.history);
+    if slos.iter().zip(samples).any(|(slo, sample)| short(slo, sample)) {
+        let text = "* the window is longer than the data: its burn rate is that of the time in DATA";
+        context.out.line("");
+        context.out.line(context.out.paint(Style::Dim, text));
+    }
+}
+
+/// The windows that alerts look at: all but the period's own.
+fn alerting(slo: &Slo) -> impl Iterator<Item = (usize, &SloWindow)> {
+    let period = slo.definition.period;
+    slo.definition.windows.iter().enumerate().filter(move |(_, window)| window.window < period)
+}
+
+fn row(slo: &Slo, sample: &SloSample) -> [String; 5] {
+    let definition = &slo.definition;
+    let rate = |at: usize| sample.burn_rates.get(at).copied().flatten();
+    let period = definition.windows.iter().position(|window| window.window == definition.period);
+    let left = period
+        .and_then(rate)
+        .map_or_else(|| "-".to_owned(), |spent| format!("{:.2} %", (1.0 - spent) * 100.0));
+    let rates = alerting(slo).map(|(at, window)| {
+        let name = PromDuration::from_millis(window.window.0.unsigned_abs());
+        let rate = rate(at).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2}"));
+        let mark = if window.length > sample.history { "*" } else { "" };
+        format!("{name} {rate}{mark}")
+    });
+    [
+        definition.slo.clone(),
+        format!("{} %", (definition.objective * 1e7).round() / 1e5),
+        left,
+        rates.collect::<Vec<_>>().join("  "),
+        sample.history.to_string(),
+    ]
+}
