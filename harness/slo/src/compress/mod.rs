@@ -6,7 +6,7 @@
 //! faster, those that are already stay as they are.
 //!
 //! Dividing keeps the meaning of a rule only if its threshold does not depend on the length of time: a rate does not, an
-//! increase does. Rules with such thresholds are found and named ([`Report::unscaled`]), and rules whose ranges would hold too
+//! increase does. Rules with such thresholds are found and named in the [`Report`], and rules whose ranges would hold too
 //! few samples are refused.
 
 mod alertmanager;
