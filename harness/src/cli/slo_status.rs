@@ -86,7 +86,8 @@ fn show(slos: &[Slo], samples: &[SloSample], context: &Context) {
     let short =
         |slo: &Slo, sample: &SloSample| alerting(slo).any(|(_, window)| window.length > sample.history);
     if slos.iter().zip(samples).any(|(slo, sample)| short(slo, sample)) {
-        let text = "* the window is longer than the data: its burn rate is that of the time in DATA";
+        let text =
+            "* the window, or the period of the budget, is longer than the data: this is what DATA shows";
         context.out.line("");
         context.out.line(context.out.paint(Style::Dim, text));
     }
@@ -102,14 +103,16 @@ fn row(slo: &Slo, sample: &SloSample) -> [String; 5] {
     let definition = &slo.definition;
     let rate = |at: usize| sample.burn_rates.get(at).copied().flatten();
     let period = definition.windows.iter().position(|window| window.window == definition.period);
-    let left = period
-        .and_then(rate)
-        .map_or_else(|| "-".to_owned(), |spent| format!("{:.2} %", (1.0 - spent) * 100.0));
+    let mark = |window: &SloWindow| if window.length > sample.history { "*" } else { "" };
+    let left = period.and_then(|at| Some((rate(at)?, &definition.windows[at])));
+    let left = left.map_or_else(
+        || "-".to_owned(),
+        |(spent, window)| format!("{:.2} %{}", (1.0 - spent) * 100.0, mark(window)),
+    );
     let rates = alerting(slo).map(|(at, window)| {
         let name = PromDuration::from_millis(window.window.0.unsigned_abs());
         let rate = rate(at).map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2}"));
-        let mark = if window.length > sample.history { "*" } else { "" };
-        format!("{name} {rate}{mark}")
+        format!("{name} {rate}{}", mark(window))
     });
     [
         definition.slo.clone(),
