@@ -15,4 +15,5 @@ mod killed;
 mod monitoring;
 mod scenarios;
 mod support;
+mod surge;
 mod targets;

@@ -11,10 +11,10 @@ use std::{
 };
 
 use harness_event::{Event, EventKind, Phase, read_log};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ConfigMap};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap};
 use kube::{
     Api, Client, Config, ResourceExt,
-    api::{GetParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, GetParams, ListParams, Patch, PatchParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -156,6 +156,19 @@ impl Stack {
         self.runtime.block_on(api.patch_scale(name, &PatchParams::default(), &patch)).unwrap();
     }
 
+    /// Changes an autoscaler of the system.
+    pub fn patch_autoscaler(&self, name: &str, patch: Value) {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client(), "gallery");
+        let patch = Patch::Merge(patch);
+        self.runtime.block_on(api.patch(name, &PatchParams::default(), &patch)).unwrap();
+    }
+
+    /// Deletes an autoscaler of the system.
+    pub fn delete_autoscaler(&self, name: &str) {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client(), "gallery");
+        self.runtime.block_on(api.delete(name, &DeleteParams::default())).unwrap();
+    }
+
     /// The ledger's ConfigMap, if there is one.
     pub fn ledger(&self) -> Option<ConfigMap> {
         let api: Api<ConfigMap> = Api::namespaced(self.client(), "gallery");
@@ -283,6 +296,21 @@ impl Running<'_> {
 
     pub fn pid(&self) -> Pid {
         pid(u64::from(self.child().id()))
+    }
+
+    /// The child process of the run that is called with this argument.
+    pub fn child_with(&self, argument: &str) -> Pid {
+        let parent = self.child().id().to_string();
+        let found = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name, which may hold anything: state and parent.
+            let mut rest = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
+            (rest.next()? == parent).then_some(())?;
+            let command = fs::read(entry.path().join("cmdline")).ok()?;
+            command.split(|byte| *byte == 0).any(|one| one == argument.as_bytes()).then_some(())?;
+            entry.file_name().to_str()?.parse().ok()
+        });
+        pid(found.expect("a child process of the run"))
     }
 
     fn dir(&self) -> Option<PathBuf> {
