@@ -14,7 +14,7 @@ use super::{
     duration::promql_duration,
     exposition::Metrics,
     prometheus::Target,
-    rules::RuleGroup,
+    rules::{Rule, RuleGroup},
     text::{counted, listed},
 };
 
@@ -268,12 +268,12 @@ impl Proof<'_> {
         };
         let unevaluated: Vec<_> = groups
             .iter()
-            .filter(|group| !self.evaluated_twice(group, &metrics, scraped))
+            .filter(|group| !self.evaluated(group, &metrics, scraped))
             .map(|group| group.name.clone())
             .collect();
         if !unevaluated.is_empty() {
             return Ok(Err(format!(
-                "rule groups not evaluated twice, and once with data: {}",
+                "rule groups not evaluated yet (with alerts: twice, and once with data): {}",
                 listed(&unevaluated)
             )));
         }
@@ -283,7 +283,7 @@ impl Proof<'_> {
         }
         let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
         let evaluated = format!(
-            "{} in {} evaluated at least twice",
+            "{} in {} evaluated, those with alerts at least twice",
             counted(rules, "rule"),
             counted(groups.len(), "rule group"),
         );
@@ -293,11 +293,16 @@ impl Proof<'_> {
         }))
     }
 
-    /// Alerts are recorded only after the second evaluation of a group in the life of a process; and once with data.
-    fn evaluated_twice(&self, group: &RuleGroup, metrics: &Metrics, scraped: Timestamp) -> bool {
+    /// Alerts are recorded only after the second evaluation of a group in the life of a process; and once with data. A group that
+    /// only records is ready with the first: it may have an interval of its own, long beside that of the alerts, and a rule
+    /// that fails when it has data is found in the health of all rules, which is looked at before and after the faults.
+    fn evaluated(&self, group: &RuleGroup, metrics: &Metrics, scraped: Timestamp) -> bool {
         let Some(last) = group.last_evaluation else { return false };
         if group.rules.iter().any(|rule| rule.health().0 == "unknown") {
             return false;
+        }
+        if !group.rules.iter().any(|rule| matches!(rule, Rule::Alerting(_))) {
+            return true;
         }
         let mut evaluations = self.evaluations.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = evaluations.entry((group.file.clone(), group.name.clone())).or_default();
