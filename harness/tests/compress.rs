@@ -190,6 +190,25 @@ fn a_new_stack_gets_a_healthy_past() {
     assert!((value(total) - 20.0).abs() < 0.1, "{}", value(total));
     let other = place.run(&["up", "--deploy-dir", &deploy, "--history", "20m"]).expect(2);
     assert!(other.err.contains("the stack is up already, without that history"), "{}", other.err);
+
+    // A run begins with the past of its scenario, up to now: Prometheus starts anew, and there is no other one beside it.
+    let file = scenario(&place, "history = { length = \"20m\", rate = 40 }");
+    let dry = place.run(&["run", "--dry-run", "--deploy-dir", &deploy, &file]).expect(0);
+    assert!(dry.out.contains("Prometheus starts anew with 20m00s at 40 requests/s"), "{}", dry.out);
+    assert!((value(total) - 20.0).abs() < 0.1, "{}", value(total));
+    for _ in 0..2 {
+        let ran = place.run(&["run", "--deploy-dir", &deploy, &file]).expect(0);
+        assert!(ran.err.contains("healthy past of 20m at 40 requests/s"), "{}", ran.err);
+        assert!(ran.out.contains("Prometheus was given a past of 20m00s at 40 requests/s"), "{}", ran.out);
+        assert!(place.run(&["status"]).expect(0).out.contains("20m of 40 requests/s"));
+        assert!((value(total) - 40.0).abs() < 0.1, "{}", value(total));
+        assert!((value(&total.replace("4m", "15m")) - 40.0).abs() < 0.1);
+    }
+
+    // A run that asks for none leaves it.
+    let file = scenario(&place, "");
+    place.run(&["run", "--deploy-dir", &deploy, &file]).expect(0);
+    assert!((value(total) - 40.0).abs() < 0.1, "{}", value(total));
 }
 
 #[test]
@@ -215,6 +234,9 @@ fn a_compression_that_cannot_be_is_refused_before_anything_is_started() {
         let real = place.run(&[&args[..], &["run", &file]].concat()).expect(2);
         assert!(real.err.contains("can't be compressed ×30 on a cluster of your own"), "{}", real.err);
     }
+    let file = scenario(&place, "history = { length = \"20m\", rate = 40 }");
+    let real = place.run(&["--context", "production", "run", &file]).expect(2);
+    assert!(real.err.contains("can't be given a past of 20m00s on a cluster of your own"), "{}", real.err);
     assert!(!place.path().join("state/stack/control-plane.json").exists());
 }
 

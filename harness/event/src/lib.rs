@@ -31,8 +31,8 @@ pub use load::{
 pub use matcher::{LabelMatcher, Labels, MatchOp};
 pub use plan::{
     AlertExpectation, AlertState, CompareOp, Comparison, Expectation, ExpectationKind, FaultAction,
-    FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, ProbeSpec, PromqlExpectation, PromqlMode,
-    SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
+    FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, PlannedHistory, ProbeSpec, PromqlExpectation,
+    PromqlMode, SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
 };
 pub use slo::{SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow};
 pub use time::{Millis, Timestamp};

@@ -34,12 +34,24 @@ pub struct Plan {
     /// embedded stack can do that.
     #[serde(default)]
     pub compress: Option<u32>,
+    /// A healthy past that Prometheus is given before the run. Only the embedded stack can do that.
+    #[serde(default)]
+    pub history: Option<PlannedHistory>,
     /// What breaks, in order of `start`.
     pub faults: Vec<FaultSpec>,
     /// What must be seen.
     pub expectations: Vec<Expectation>,
     /// Alerts that may be active without failing the run, beside the expected ones.
     pub allowed_alerts: Vec<Vec<LabelMatcher>>,
+}
+
+/// A past without errors, so that the long windows of SLOs rest on as much data as their names say.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedHistory {
+    /// How far it goes back from the beginning of the run, in real time.
+    pub length: Millis,
+    /// Requests per second of each SLO.
+    pub rate: f64,
 }
 
 /// Addresses of the monitoring system. Each is an `http(s)://` URL or `service://NAMESPACE/NAME:PORT`, which is reached

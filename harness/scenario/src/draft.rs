@@ -5,7 +5,7 @@
 
 use harness_event::{
     AlertState, AutoscalerGoal, Comparison, FaultAction, HttpStep, LabelMatcher, LoadMeasure, LoadPhase,
-    LoadStep, Millis, Monitoring, PromqlMode, SloGoal, SteadyCheck, Window, WorkloadRef,
+    LoadStep, Millis, Monitoring, PlannedHistory, PromqlMode, SloGoal, SteadyCheck, Window, WorkloadRef,
 };
 
 use crate::problems::{Found, Span};
@@ -21,6 +21,7 @@ pub(crate) struct Draft {
     /// Number of steady-state checks that stand in the file, also of those that could not be read.
     pub steady_state_written: usize,
     pub compress: Option<u32>,
+    pub history: Option<PlannedHistory>,
     pub slos: Vec<String>,
     /// True if a fault or a load stands in the file, also one that could not be read.
     pub anything_written: bool,

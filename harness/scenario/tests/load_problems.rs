@@ -93,6 +93,10 @@ fn values() {
         ("rate in quotes", "users = 100\n", "users = 100\nrate = \"200\"\n"),
         ("rate zero", "users = 100\n", "users = 100\nrate = 0\n"),
         ("rate of a compressed run", "compress = 30", "compress = 1"),
+        ("half a past", "compress = 30", "history = { length = \"2h\" }"),
+        ("a past too short and too slow", "compress = 30", "history = { length = \"5s\", rate = 0 }"),
+        ("a past as a text", "compress = 30", "history = \"2h\""),
+        ("a mistyped past", "compress = 30", "history = { length = \"2h\", rate = 5, rates = 6 }"),
         ("unknown order", "users = 100\n", "users = 100\norder = \"wieghted\"\n"),
         ("bad think", "name = \"list\"", "name = \"list\"\nthink = { min = \"2s\", max = \"1s\" }"),
         (

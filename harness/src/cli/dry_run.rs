@@ -47,6 +47,12 @@ pub(super) async fn show(
     if let Some(factor) = plan.compress {
         out.line(format_args!("  time       compressed ×{factor} for the alert rules"));
     }
+    if let Some(history) = &plan.history {
+        out.line(format_args!(
+            "  past       Prometheus starts anew with {} at {} requests/s, all good",
+            history.length, history.rate
+        ));
+    }
     for expectation in &plan.expectations {
         let bound = result.bounds.iter().find(|bound| bound.expectation == expectation.id);
         let within = match &expectation.kind {

@@ -1,7 +1,14 @@
-//! At which pace the stack's time runs: what was asked for, and what is said about it.
+//! At which pace the stack's time runs, and which past its Prometheus has: what was asked for, and what is said about it.
+
+use harness_event::PlannedHistory;
+use harness_slo::compress::Length;
 
 use super::Context;
-use crate::{expected_error::ExpectedError, output::Style, stack::Compression};
+use crate::{
+    expected_error::ExpectedError,
+    output::Style,
+    stack::{Compression, History},
+};
 
 /// The compression that a run needs: of the command line or of the scenario, which must not disagree. A cluster of the user's own
 /// is never compressed.
@@ -30,6 +37,25 @@ pub(super) fn wanted(
         )),
         factor => Ok(factor),
     }
+}
+
+/// The past that a scenario wants Prometheus to have. A Prometheus of the user's own keeps the one it has.
+pub(super) fn history(
+    planned: Option<PlannedHistory>,
+    context: &Context,
+) -> Result<Option<History>, ExpectedError> {
+    let Some(PlannedHistory { length, rate }) = planned else { return Ok(None) };
+    if context.external() {
+        return Err(ExpectedError::Usage {
+            message: format!(
+                "Prometheus can't be given a past of {length} on a cluster of your own: that would replace its data"
+            ),
+            hint: Some("run it without --kubeconfig and --context, on the embedded stack".to_owned()),
+        });
+    }
+    // The scenario's check leaves no negative length.
+    let length = Length::from_millis(length.0.unsigned_abs());
+    Ok(Some(History { length, per_second: rate }))
 }
 
 /// Says that time is compressed, and what is not.

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     expected_error::{ExpectedError, chain},
     output::Output,
-    stack::{self, Compression, Stack, StackOptions},
+    stack::{self, Compression, History, Stack, StackOptions},
     target::Target,
 };
 
@@ -34,6 +34,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let mut scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
     scenario.plan.compress = pace::wanted(args.stack.compress, scenario.plan.compress, context)?;
     let compress = scenario.plan.compress;
+    let history = pace::history(scenario.plan.history, context)?;
     if !args.dry_run {
         // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
         for path in args.junit.iter().chain(&args.json) {
@@ -43,8 +44,9 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     // From here on signals do not end the process: what was started or changed is undone first.
     let cancel = Cancel::listen();
     if args.dry_run {
-        // A stack that is up keeps its pace: a dry run changes nothing.
-        let (target, stack) = connect(&args.stack, compress, false, context, &cancel).await?;
+        // A stack that is up keeps its pace and its past: a dry run changes nothing.
+        let wanted = Wanted { compress, history: None, change: false };
+        let (target, stack) = connect(&args.stack, wanted, context, &cancel).await?;
         if let Some(stack) = &stack {
             pace::compare(compress, stack.compression.as_ref(), context);
         }
@@ -53,7 +55,8 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
         return result;
     }
     let record = Record::create(context, &args.scenario, &scenario)?;
-    let connected = connect(&args.stack, compress, true, context, &cancel).await;
+    let wanted = Wanted { compress, history, change: true };
+    let connected = connect(&args.stack, wanted, context, &cancel).await;
     let (target, stack) = match connected {
         Ok(connected) => connected,
         Err(error) => {
@@ -110,11 +113,19 @@ fn read_scenario(
     Ok(scenario)
 }
 
+/// What the scenario and the command line ask of the embedded stack.
+#[derive(Clone, Copy)]
+struct Wanted {
+    compress: Option<u32>,
+    history: Option<History>,
+    /// Bring a stack that is up to that, too.
+    change: bool,
+}
+
 /// The cluster of the user's own, or the embedded one, brought up if it is not there.
 async fn connect(
     args: &StackArgs,
-    compress: Option<u32>,
-    retime: bool,
+    wanted: Wanted,
     context: &Context,
     cancel: &Cancel,
 ) -> Result<(harness_engine::Target, Option<Stack>), ExpectedError> {
@@ -136,10 +147,11 @@ async fn connect(
         state_dir: context.state_dir.clone(),
         deploy_dir: args.deploy_dir.clone(),
         ready_timeout: args.ready_timeout,
-        compress,
+        compress: wanted.compress,
         reapply: false,
-        retime,
-        history: None,
+        retime: wanted.change,
+        history: wanted.history,
+        renew_history: wanted.change,
         keep_failed: false,
     };
     let progress = context.progress();

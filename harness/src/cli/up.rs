@@ -30,6 +30,7 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
         reapply: true,
         retime: true,
         history: args.history.map(|length| stack::History { length, per_second: args.history_rate }),
+        renew_history: false,
         keep_failed: true,
     };
     let progress = context.progress();

@@ -44,6 +44,7 @@ fn one(path: &Path, context: &Context) -> usize {
                 .chain([(plan.expectations.len(), "expectation")])
                 .map(|(number, noun)| count(number, noun))
                 .chain(plan.compress.map(|factor| format!("time compressed ×{factor}")))
+                .chain(plan.history.map(|history| format!("a past of {}", history.length)))
                 .collect();
             out.line(format_args!(
                 "{} {name}: {} ({})",

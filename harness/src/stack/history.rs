@@ -84,7 +84,10 @@ pub enum NoHistory {
     },
 }
 
-/// Makes the blocks for a stack that is about to start.
+/// Directories of blocks in the data directory of the stack; what follows is the end of the past, in milliseconds since 1970.
+const DIRECTORY: &str = "history-";
+
+/// Makes the blocks for a Prometheus that is about to start, in a directory of their own: another one may still use an older past.
 pub async fn make(history: History, paced: &Paced, state: &StateDir) -> Result<Kept, NoHistory> {
     let files = rule_files(&paced.objects).map_err(NoHistory::Files)?;
     let counters = healthy(&files).map_err(NoHistory::Rules)?;
@@ -100,10 +103,10 @@ pub async fn make(history: History, paced: &Paced, state: &StateDir) -> Result<K
         let path = path.to_owned();
         move |source| NoHistory::Io { path, source }
     };
-    let path = state.data().join("history");
+    let until = Timestamp::now();
+    let path = state.data().join(format!("{DIRECTORY}{}", until.as_millisecond()));
     fs::create_dir_all(&path).map_err(io(&path))?;
     let text = state.stack().join("history.om");
-    let until = Timestamp::now();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^52")]
     let end = until.as_millisecond() as f64 / 1000.0;
     let past = Past { end, length: history.length, step, per_second: history.per_second };
@@ -179,6 +182,20 @@ fn give(path: &Path, prometheus: &Value) -> io::Result<()> {
             for entry in fs::read_dir(&path)? {
                 open.push(entry?.path());
             }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the directories of all pasts but the one that is in use.
+pub fn remove_others(state: &StateDir, used: &Path) -> Result<(), StackError> {
+    let data = state.data();
+    let failed = |source| StackError::State { path: data.clone(), source };
+    for entry in fs::read_dir(&data).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let past = entry.file_name().to_string_lossy().starts_with(DIRECTORY);
+        if past && entry.path() != used {
+            fs::remove_dir_all(entry.path()).map_err(failed)?;
         }
     }
     Ok(())

@@ -52,8 +52,11 @@ pub struct StackOptions {
     pub compress: Option<u32>,
     /// Bring a stack that is up to that pace, too, if it runs at another one.
     pub retime: bool,
-    /// A healthy past for Prometheus, of a stack that is not up yet.
+    /// A healthy past for Prometheus.
     pub history: Option<History>,
+    /// Make it for a stack that is up, too, up to now: Prometheus starts anew, and what it has seen is lost. Without this, a stack
+    /// that is up with another past or none is an error.
+    pub renew_history: bool,
     /// Leave a stack that did not get ready running, so that one can look into it.
     pub keep_failed: bool,
 }
@@ -185,27 +188,50 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
     }
     let state = &options.state_dir;
     let kept = history::read(state)?;
-    if options.history.is_some() && options.history != kept.as_ref().map(|kept| kept.history) {
-        return Err(StackError::History(NoHistory::Up));
-    }
+    let renewed = match options.history {
+        Some(history) if options.renew_history => {
+            progress.now("making a healthy past for Prometheus");
+            let paced = read_manifests(options, None)?;
+            Some(history::make(history, &paced, state).await.map_err(StackError::History)?)
+        }
+        Some(history) if kept.as_ref().map(|kept| kept.history) != Some(history) => {
+            return Err(StackError::History(NoHistory::Up));
+        }
+        _ => None,
+    };
     let mut compression = time::read(state)?;
     let complete = state.applied().exists();
     let other_pace = compression.as_ref().map(|present| present.factor) != options.compress;
-    if options.reapply || !complete || (options.retime && other_pace) {
-        let paced = read_manifests(options, kept.as_ref())?;
+    let retime = options.retime && other_pace;
+    if options.reapply || !complete || retime || renewed.is_some() {
+        let paced = read_manifests(options, renewed.as_ref().or(kept.as_ref()))?;
         let work = if options.reapply || !complete {
             paced.objects.iter().collect()
         } else {
-            // What somebody has changed in the cluster is to stay: only what belongs to the pace is applied.
+            // What somebody has changed in the cluster is to stay: only what belongs to the pace and the past is applied.
             let present = compression.as_ref().map(|present| present.factor);
             let present = pace(read_objects(options, kept.as_ref())?, present)?;
-            progress.done(&match options.compress {
-                Some(factor) => format!("the stack's time is compressed ×{factor} now"),
-                None => "the stack's time runs as its manifests say again".to_owned(),
-            });
+            if retime {
+                progress.done(&match options.compress {
+                    Some(factor) => format!("the stack's time is compressed ×{factor} now"),
+                    None => "the stack's time runs as its manifests say again".to_owned(),
+                });
+            }
             time::different(&paced.objects, &present.objects)
         };
+        if let Some(made) = &renewed {
+            progress.done(&format!(
+                "Prometheus starts anew with a healthy past of {} at {} requests/s; what it had seen is gone",
+                made.history.length, made.history.per_second
+            ));
+            // Not complete before Prometheus has it.
+            gone(&state.applied(), fs::remove_file(state.applied()))?;
+            history::write(state, made)?;
+        }
         deploy(&work, &paced, options, progress).await?;
+        if let Some(made) = &renewed {
+            history::remove_others(state, &made.path)?;
+        }
         compression = paced.compression;
     } else {
         connect(state).await?;

@@ -79,6 +79,7 @@ pub fn plan(expectations: Vec<Expectation>) -> Plan {
         loads: vec![],
         slos: vec![],
         compress: None,
+        history: None,
         faults: vec![],
         expectations,
         allowed_alerts: vec![],

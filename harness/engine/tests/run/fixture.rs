@@ -72,6 +72,7 @@ impl Fixture {
             loads,
             slos: vec![],
             compress: None,
+            history: None,
             faults: vec![],
             expectations,
             allowed_alerts: vec![vec![LabelMatcher::equal("alertname", "Watchdog")]],

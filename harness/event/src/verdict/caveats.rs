@@ -13,6 +13,12 @@ const BEHIND: Millis = Millis::from_secs(1);
 /// The caveats, each once.
 pub(super) fn of(facts: &Facts<'_>, plan: &Plan, detections: &[Detection]) -> Vec<String> {
     let mut all = compressed(facts);
+    all.extend(plan.history.map(|history| {
+        format!(
+            "Prometheus was given a past of {} at {} requests/s without an error: what reaches back to it rests on that",
+            history.length, history.rate
+        )
+    }));
     all.extend(facts.slos.iter().flat_map(|(name, slo)| of_slo(facts, name, slo)));
     // A run that did not get to its experiment has looked at nothing.
     let begun = facts.baseline.is_some();

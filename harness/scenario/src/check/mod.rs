@@ -50,6 +50,7 @@ pub(crate) fn plan(mut draft: Draft, problems: &mut Problems<'_>) -> Option<Plan
         loads,
         slos,
         compress: draft.compress,
+        history: draft.history,
         faults,
         expectations: expectations?,
         allowed_alerts: draft.expect?.allowed,

@@ -7,7 +7,7 @@ mod objectives;
 mod probe;
 mod steady;
 
-use harness_event::Monitoring;
+use harness_event::{Monitoring, PlannedHistory};
 use toml::de::DeTable;
 
 use crate::{
@@ -30,6 +30,7 @@ pub(crate) fn scenario(document: &DeTable<'_>, problems: &mut Problems<'_>) -> D
     let (loads, faults) = (top.tables("load", problems), top.tables("fault", problems));
     let declared = Declared { faults: names(&faults), loads: names(&loads), probes: names(&probes) };
     let compress = top.integer("compress", problems).and_then(|found| u32::try_from(found.value).ok());
+    let history = history(&top, problems);
     let slos = top.get("slos", problems, values::slo_ids).map_or_else(Vec::new, |found| found.value);
     let probes = probes.iter().map(|table| probe::read(table, problems)).collect();
     let loads = loads.iter().map(|table| load::read(table, problems)).collect();
@@ -44,6 +45,7 @@ pub(crate) fn scenario(document: &DeTable<'_>, problems: &mut Problems<'_>) -> D
         steady_state: steady.checks,
         steady_state_written: steady.written,
         compress,
+        history,
         slos,
         anything_written: ["fault", "load"].iter().any(|key| top.has_or_meant_some(key)),
         probes,
@@ -52,6 +54,12 @@ pub(crate) fn scenario(document: &DeTable<'_>, problems: &mut Problems<'_>) -> D
         declared,
         expect,
     }
+}
+
+fn history(top: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<PlannedHistory> {
+    let table = top.table("history", problems)?;
+    let (length, rate) = (table.duration("length", problems), table.number("rate", problems));
+    Some(PlannedHistory { length: length?.value, rate: rate?.value })
 }
 
 fn monitoring(top: &Reader<'_, '_>, problems: &mut Problems<'_>) -> Option<Monitoring> {

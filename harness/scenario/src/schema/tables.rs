@@ -1,7 +1,7 @@
 //! The tables of the format.
 
 use super::{
-    load::LOAD,
+    load::{LOAD, RATE},
     objectives::{EXPECT_AUTOSCALER, EXPECT_LOAD, EXPECT_SLO},
     types::{Key, Kind, Need, Table},
 };
@@ -46,6 +46,12 @@ pub static SCENARIO: Table = Table {
             "Time compression that the scenario needs: how many seconds of the alert rules' own time pass in one second. Only the embedded stack can do that; the deadlines of the scenario are not compressed.",
         ),
         key(
+            "history",
+            Kind::Table(&HISTORY),
+            NONE,
+            "A healthy past of Prometheus, so that long windows rest on as much data as their names say.",
+        ),
+        key(
             "slos",
             Kind::SloIds,
             NONE,
@@ -60,6 +66,26 @@ pub static SCENARIO: Table = Table {
         ),
         key("fault", Kind::Tables(&FAULT), Need::Optional("required without a timed load"), "What breaks."),
         key("expect", Kind::Table(&EXPECT), Need::Required, "What must be seen. At least one expectation."),
+    ],
+};
+
+/// `history`
+pub static HISTORY: Table = Table {
+    header: "[history]",
+    doc: "Before the run, the embedded stack's Prometheus starts anew with a past in which there were requests of every SLO that it has rules of, and no errors. Only the embedded stack can do that.",
+    keys: &[
+        key(
+            "length",
+            Kind::Duration(60_000, DAY),
+            Need::Required,
+            "How far it goes back from the beginning of the run. In real time: with `compress = 30`, 2h30m are 75 hours of the SLO's own.",
+        ),
+        key(
+            "rate",
+            Kind::Number(RATE.0, RATE.1),
+            Need::Required,
+            "Requests per second of each SLO: as many as the scenario's loads send before anything happens.",
+        ),
     ],
 };
 

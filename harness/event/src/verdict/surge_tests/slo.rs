@@ -191,6 +191,11 @@ fn caveats_are_part_of_a_pass() {
     assert!(compressed.caveats[1].contains("Slow: time() - x > 60"));
     let own = used(|usage| usage.caveats = vec!["counters started above zero".into()]);
     assert!(own.caveats.contains(&format!("SLO {SLO}: counters started above zero")), "{:?}", own.caveats);
+    let kinds = planned(|plan| {
+        plan.history = Some(crate::PlannedHistory { length: Millis(9_000_000), rate: 20.0 });
+    });
+    let made = "Prometheus was given a past of 150m00s at 20 requests/s without an error";
+    assert!(verdict(kinds).caveats[0].starts_with(made));
     let closed = verdict(surge_run()).caveats;
     assert!(
         closed.iter().any(|caveat| caveat.starts_with("load surge: closed model, 100 users")),

@@ -73,6 +73,7 @@ pub fn plan() -> Plan {
         loads: vec![],
         slos: vec![],
         compress: None,
+        history: None,
         faults: vec![FaultSpec {
             name: FAULT.into(),
             action: FaultAction::Scale { workload: workload(), replicas: 0 },
