@@ -211,7 +211,7 @@ pub struct LoadSample {
 /// Statistics over all requests of a phase, of a step or of a whole load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadStats {
-    /// When the first request started.
+    /// When the phase began for this load: with the load, with the end of its warm-up, or with what happened to the system.
     pub from: Timestamp,
     /// When the phase ended for this load: the start of the next one, or the load's end.
     pub to: Timestamp,

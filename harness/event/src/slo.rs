@@ -82,7 +82,8 @@ pub struct SloSample {
 pub struct SloUsage {
     /// `sloth_id`.
     pub slo: String,
-    /// Start of the measured time: the effect of the first fault, or the start of the first timed load.
+    /// Start of the measured time: the first call of the first fault (what it breaks before its effect is seen counts too), or the
+    /// start of the first timed load.
     pub from: Timestamp,
     /// Its end: the end of the recovery phase.
     pub to: Timestamp,
@@ -94,6 +95,15 @@ pub struct SloUsage {
     /// rate sees (C19). Rather too many than too few; none where that cannot be told.
     #[serde(default)]
     pub unseen_errors: Option<f64>,
+    /// How far the data reaches: the newest sample of the target whose data is oldest. On Prometheus' clock.
+    #[serde(default)]
+    pub known_until: Option<Timestamp>,
+    /// Until when what happened is in the recorded error ratios, which lag behind the data by an evaluation. On Prometheus' clock.
+    #[serde(default)]
+    pub recorded_until: Option<Timestamp>,
+    /// For how long of the measured time there was no series at all to count events. None if that cannot be told.
+    #[serde(default)]
+    pub blind: Option<Millis>,
     /// Share of errors in it; none without events.
     pub error_ratio: Option<f64>,
     /// Share of the period's budget that was spent, 0 to 1 and above: error ratio / (1 - objective) * length / period, where

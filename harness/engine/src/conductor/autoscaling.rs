@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use harness_event::{
-    AutoscalerExpectation, AutoscalerGoal, Event, EventKind, Expectation, ExpectationKind, Millis,
-    ObservedAutoscaler, Plan,
+    AutoscalerExpectation, AutoscalerGoal, Event, EventKind, Expectation, ExpectationKind, FaultAction,
+    Millis, ObservedAutoscaler, Plan,
 };
 use k8s_openapi::{
     api::{
@@ -35,7 +35,7 @@ pub(super) struct Found {
 
 /// Compares everything that is expected of autoscalers with those that are there. Asks nothing if nothing is expected.
 pub(super) async fn check(plan: &Plan, client: &Client) -> Result<Found, Stopped> {
-    let mut found = Found::default();
+    let mut found = Found { problems: fought_over(plan, client).await, ..Found::default() };
     let expected: Vec<_> = expected(plan).collect();
     if expected.is_empty() {
         return Ok(found);
@@ -71,6 +71,39 @@ pub(super) async fn check(plan: &Plan, client: &Client) -> Result<Found, Stopped
         list.retain(|text| seen.insert(text.clone()));
     }
     Ok(found)
+}
+
+/// Faults that scale what an autoscaler scales: it would undo them at once, and be undone with them. At zero it stands still. Where
+/// autoscalers cannot be listed, nothing is said: the fault needs no right to do so.
+async fn fought_over(plan: &Plan, client: &Client) -> Vec<String> {
+    let scaled: Vec<_> = plan
+        .faults
+        .iter()
+        .filter_map(|fault| match &fault.action {
+            FaultAction::Scale { workload, replicas } if *replicas > 0 => Some((&fault.name, workload)),
+            _ => None,
+        })
+        .collect();
+    if scaled.is_empty() {
+        return Vec::new();
+    }
+    let autoscalers: Vec<HorizontalPodAutoscaler> =
+        list(client, &plan.namespace).await.ok().flatten().unwrap_or_default();
+    let mut problems = Vec::new();
+    for (fault, workload) in scaled {
+        let of_it = |autoscaler: &&HorizontalPodAutoscaler| {
+            let target = &autoscaler.spec.scale_target_ref;
+            (&target.kind, &target.name) == (&workload.kind, &workload.name)
+        };
+        if let Some(autoscaler) = autoscalers.iter().find(of_it) {
+            problems.push(format!(
+                "fault {fault:?} scales {workload}, which HorizontalPodAutoscaler {} scales too: it would undo the fault. \
+                 Scale to 0, where it stands still, or delete pods",
+                autoscaler.name_any()
+            ));
+        }
+    }
+    problems
 }
 
 fn expected(plan: &Plan) -> impl Iterator<Item = (&Expectation, &AutoscalerExpectation)> {

@@ -134,6 +134,25 @@ async fn the_controllers_own_default_is_only_a_note() {
 }
 
 #[tokio::test]
+async fn a_fault_does_not_fight_with_an_autoscaler() {
+    let fixture = Fixture::new();
+    namespace(&fixture).await;
+    fixture.autoscaler("images", json!({})).await;
+    let scaling = |name: &str, replicas: i32| {
+        let mut plan = plan("images", &[]);
+        let workload = WorkloadRef { kind: "Deployment".into(), name: name.into() };
+        plan.faults[0].action = FaultAction::Scale { workload, replicas };
+        plan
+    };
+    let problems = async |plan: Plan| check(&plan, &fixture.client()).await.ok().unwrap().problems;
+    let [problem] = &problems(scaling("images", 1)).await[..] else { panic!() };
+    assert!(problem.contains("which HorizontalPodAutoscaler images scales too"), "{problem}");
+    // At zero it stands still; others are nobody's business.
+    assert_eq!(problems(scaling("images", 0)).await, Vec::<String>::new());
+    assert_eq!(problems(scaling("portal", 1)).await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn names_that_are_not_there_are_refused_with_those_that_are() {
     let fixture = Fixture::new();
     namespace(&fixture).await;

@@ -172,11 +172,11 @@ async fn read_condition(
     Some(EventKind::PromqlRead { expectation: expectation.id.clone(), samples, error })
 }
 
-/// What the run cost of each error budget, from the effect of the first fault or the start of the first timed load until now.
+/// What the run cost of each error budget, from the call of the first fault or the start of the first timed load until now.
 async fn read_slos(session: &Session, events: &[Event]) -> Vec<EventKind> {
     let faults = session.plan.faults.iter().map(|fault| fault.name.as_str());
     let stimuli = faults.chain(session.plan.timed_loads().map(|load| load.name.as_str()));
-    let Some(begun) = stimuli.filter_map(|name| stimulus::effect_at(events, name)).min() else {
+    let Some(begun) = stimuli.filter_map(|name| stimulus::began_at(events, name)).min() else {
         return Vec::new();
     };
     let offset = clock_offset(events);

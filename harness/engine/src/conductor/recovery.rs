@@ -102,13 +102,17 @@ fn latest(session: &Session, events: &[Event]) -> Timestamp {
             ExpectationKind::Load(expected) if expected.phase == LoadPhase::After => {
                 return Some(all_healed_at(events)? + evidence::LOAD_AFTER_LIMIT);
             }
-            // What is expected of an error budget, or of a load in another phase, is decided by the end, whenever that is.
+            // Its data must reach to the end of all that happened, and the rules must have seen it.
+            ExpectationKind::Slo(expected) => {
+                let slo = session.slos.iter().find(|slo| slo.definition.slo == expected.slo);
+                return Some(all_healed_at(events)? + slo.map_or(Millis(0), |slo| slo.settles_in()));
+            }
+            // What is expected of a load in another phase is decided by the end, whenever that is.
             ExpectationKind::Alert(_)
             | ExpectationKind::NoUnexpectedAlert
             | ExpectationKind::Http(_)
             | ExpectationKind::Promql(_)
-            | ExpectationKind::Load(_)
-            | ExpectationKind::Slo(_) => Millis(0),
+            | ExpectationKind::Load(_) => Millis(0),
         };
         Some(healed + within)
     };

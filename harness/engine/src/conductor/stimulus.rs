@@ -11,6 +11,15 @@ pub(super) fn effect_at(events: &[Event], name: &str) -> Option<Timestamp> {
     })
 }
 
+/// When it began: the fault's call, or the load's first user. What a call breaks before its effect is seen is its doing too.
+pub(super) fn began_at(events: &[Event], name: &str) -> Option<Timestamp> {
+    events.iter().find_map(|event| match &event.kind {
+        EventKind::FaultApplied { fault, sent_at } if fault == name => Some(*sent_at),
+        EventKind::LoadStarted { load, started_at } if load == name => Some(*started_at),
+        _ => None,
+    })
+}
+
 /// When it was over: the fault was seen to be undone, or the load's last answer was there.
 pub(super) fn ended_at(events: &[Event], name: &str) -> Option<Timestamp> {
     events.iter().rev().find_map(|event| match &event.kind {

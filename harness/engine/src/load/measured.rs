@@ -12,6 +12,8 @@ pub(super) struct Measured {
     load: String,
     steps: Vec<String>,
     warm_up: Millis,
+    /// How long it sends requests. Answers may take longer, which makes no rate lower.
+    length: Option<Millis>,
     started_at: Option<Timestamp>,
     /// When each phase began, in order.
     phases: Vec<(LoadPhase, Timestamp)>,
@@ -29,6 +31,7 @@ impl Measured {
             load: spec.name.clone(),
             steps: spec.steps.iter().map(|step| step.name.clone()).collect(),
             warm_up: spec.warm_up,
+            length: super::length(spec),
             started_at: None,
             phases: Vec::new(),
             totals: BTreeMap::new(),
@@ -126,7 +129,7 @@ impl Measured {
 
     /// All steps together, then each, if there are several.
     fn of_phase(&self, phase: LoadPhase, ended_at: Timestamp) -> Vec<(Option<String>, LoadStats)> {
-        let to = self.end_of(phase, ended_at);
+        let (from, to) = (self.start_of(phase, ended_at), self.end_of(phase, ended_at));
         let of_steps: Vec<_> = self.totals.range((phase, 0)..=(phase, usize::MAX)).collect();
         if of_steps.is_empty() {
             return Vec::new();
@@ -135,22 +138,37 @@ impl Measured {
         for (_, totals) in &of_steps {
             all.add_totals(totals);
         }
-        let mut stats = vec![(None, all.stats(to))];
+        let mut stats = vec![(None, all.stats(from, to))];
         if self.steps.len() > 1 {
             let each = of_steps.into_iter();
-            stats.extend(each.map(|((_, step), totals)| (Some(self.steps[*step].clone()), totals.stats(to))));
+            stats.extend(
+                each.map(|((_, step), totals)| (Some(self.steps[*step].clone()), totals.stats(from, to))),
+            );
         }
         stats
     }
 
-    /// The start of the next phase, or the load's end. No phase but the warm-up ends before that does.
+    /// When the phase began for this load, whether or not a request did: a system that let nobody begin one for a minute was not
+    /// asked faster for it.
+    fn start_of(&self, phase: LoadPhase, ended_at: Timestamp) -> Timestamp {
+        let started = self.started_at.unwrap_or(ended_at);
+        if phase == LoadPhase::WarmUp {
+            return started;
+        }
+        let began = self.phases.iter().find(|(one, _)| *one == phase).map_or(started, |(_, at)| *at);
+        began.max(started + self.warm_up)
+    }
+
+    /// The start of the next phase, or the end of the load's own time. No phase but the warm-up ends before that does.
     fn end_of(&self, phase: LoadPhase, ended_at: Timestamp) -> Timestamp {
-        let warm = self.started_at.unwrap_or(ended_at) + self.warm_up;
+        let started = self.started_at.unwrap_or(ended_at);
+        let end = self.length.map_or(ended_at, |length| ended_at.min(started + length));
+        let warm = started + self.warm_up;
         let next = match phase {
             LoadPhase::WarmUp => Some(warm),
             _ => self.phases.iter().find(|(later, _)| *later > phase).map(|(_, at)| (*at).max(warm)),
         };
-        next.map_or(ended_at, |next| next.min(ended_at))
+        next.map_or(end, |next| next.min(end))
     }
 }
 
@@ -265,6 +283,19 @@ mod tests {
         assert_eq!(stats(LoadPhase::After, None), None);
         let Some(EventKind::LoadFinished { begun, most_behind, reason, .. }) = facts.last() else { panic!() };
         assert_eq!((*begun, *most_behind, reason.as_str()), (300, Millis(2), "stopped"));
+    }
+
+    /// A phase in which the system let hardly anybody in was not asked faster for it, and one straggler makes no load slower.
+    #[test]
+    fn a_rate_is_of_the_phase_and_not_of_its_requests() {
+        let mut measured = Measured::new(&LoadSpec { duration: Some(Millis(10_000)), ..spec() });
+        measured.started(Timestamp(1000));
+        measured.phase(LoadPhase::During, Timestamp(3000));
+        measured.add(&frame(0, vec![entry(LoadPhase::During, 0, 10_900, &[1, 1])])).unwrap();
+        let facts = measured.facts(Timestamp(16_000), Reason::Duration);
+        let Some(EventKind::LoadMeasured { stats, .. }) = facts.first() else { panic!() };
+        assert_eq!((stats.from, stats.to), (Timestamp(3000), Timestamp(11_000)));
+        assert_eq!(stats.rate(), Some(0.25));
     }
 
     #[test]

@@ -131,8 +131,8 @@ impl Totals {
         Ok(())
     }
 
-    /// Statistics; `to` is the end of the phase.
-    pub(super) fn stats(&self, to: Timestamp) -> LoadStats {
+    /// Statistics; `from` and `to` are the beginning and the end of the phase.
+    pub(super) fn stats(&self, from: Timestamp, to: Timestamp) -> LoadStats {
         let quantile = |quantile| self.latencies.value_at_quantile(quantile);
         let latency = Latency {
             mean: self.latencies.mean(),
@@ -144,8 +144,8 @@ impl Totals {
             max: self.latencies.max(),
         };
         LoadStats {
-            from: self.first_start,
-            to: to.max(self.first_start),
+            from,
+            to: to.max(from),
             requests: self.requests,
             failed: self.failed,
             statuses: self.statuses.clone(),

@@ -168,7 +168,12 @@ fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome,
     if checks.is_empty() {
         reasons.push("nothing was checked".to_owned());
     }
-    if checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
+    // A run whose load could not be carried out was another experiment than the one that was asked for: it convicts nobody.
+    let lost = |load: &crate::LoadSpec| {
+        facts.loads.get(load.name.as_str()).is_some_and(|facts| facts.failed.is_some())
+    };
+    let lost = plan.loads.iter().any(lost);
+    if !lost && checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
         return (Outcome::Failed, reasons);
     }
     let all_passed = checks.iter().all(|check| check.outcome == CheckOutcome::Passed);

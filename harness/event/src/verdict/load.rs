@@ -57,11 +57,42 @@ pub(super) fn judge(facts: &Facts<'_>, plan: &Plan, fault: &str, expected: &Load
 fn doubt(expected: &LoadExpectation, stats: &LoadStats, finish: &Finish<'_>, value: f64) -> Option<String> {
     let limit = expected.is;
     let upper = matches!(limit.op, CompareOp::Less | CompareOp::LessOrEqual);
+    let met = limit.holds(value);
+    // Starts that were due and never begun have no answer; they would have had the longest latencies.
+    let missing = finish.due.saturating_sub(finish.begun) as f64;
+    let never_begun = || {
+        Some(format!(
+            "{missing} requests that were due were never begun; with them, {} may be larger",
+            expected.measure
+        ))
+    };
+    match expected.measure {
+        // Failing is fast: it makes a rate higher and latencies shorter than any service would.
+        LoadMeasure::Rate if !upper && met && stats.failed * 2 > stats.requests => {
+            return Some(format!(
+                "{} of them failed, which says nothing about a rate of service",
+                stats.failed
+            ));
+        }
+        LoadMeasure::Max if upper && met && stats.failed * 2 > stats.requests => {
+            return Some(failed_fast(stats));
+        }
+        LoadMeasure::Max if upper && met && missing > CUT_OFF => return never_begun(),
+        _ => {}
+    }
     if expected.measure == LoadMeasure::ErrorRatio {
         // With fewer, not a single failure would have been allowed, and none says little about a ratio as small as that.
         let needed = (1.0 / limit.value).ceil();
         let too_few = upper && limit.value > 0.0 && limit.holds(value) && (stats.requests as f64) < needed;
-        return too_few.then(|| format!("a ratio of {} needs at least {needed} requests", limit.value));
+        if too_few {
+            return Some(format!("a ratio of {} needs at least {needed} requests", limit.value));
+        }
+        let with_missing = (stats.failed as f64 + missing) / (stats.requests as f64 + missing);
+        return if upper && met && missing > CUT_OFF && !limit.holds(with_missing) {
+            never_begun()
+        } else {
+            None
+        };
     }
     let beyond = 1.0 - quantile(expected.measure)?;
     // `f64` has no exact 0.01: without the rounding, 1000 requests would be one too few.
@@ -69,15 +100,16 @@ fn doubt(expected: &LoadExpectation, stats: &LoadStats, finish: &Finish<'_>, val
     if (stats.requests as f64) < needed {
         return Some(format!("{} needs at least {needed} requests to mean anything", expected.measure));
     }
-    // Starts that were due and never begun have no latency, and would have had the longest.
-    let missing = finish.due.saturating_sub(finish.begun) as f64;
     let tail = stats.requests as f64 * beyond;
-    (missing > CUT_OFF.max(tail / TAIL)).then(|| {
-        format!(
-            "{missing} requests that were due were never begun; with them, {} may be larger",
-            expected.measure
-        )
-    })
+    // A failure is no answer: whoever still waits for one belongs beyond the quantile.
+    if upper && met && stats.failed as f64 > tail {
+        return Some(failed_fast(stats));
+    }
+    if missing > CUT_OFF.max(tail / TAIL) { never_begun() } else { None }
+}
+
+fn failed_fast(stats: &LoadStats) -> String {
+    format!("{} of them failed, and how long an answer would have taken is not known", stats.failed)
 }
 
 /// Share of the requests that are at most as slow.

@@ -36,7 +36,9 @@ struct Look<'f> {
 /// Everything that both goals need.
 fn look<'f>(facts: &'f Facts<'f>, fault: &str, expected: &SloExpectation) -> Result<Look<'f>, String> {
     let name = &expected.slo;
-    let (_, effect) = facts.effect(fault)?;
+    let (stimulus, effect) = facts.effect(fault)?;
+    // What the call itself breaks before its effect is seen is paid for as well.
+    let effect = stimulus.applied_at.map_or(effect, |applied| applied.min(effect));
     let disturbed = monitoring::prometheus_disturbances(facts);
     if !disturbed.is_empty() {
         return Err(disturbed.join("; "));
@@ -75,9 +77,26 @@ fn look<'f>(facts: &'f Facts<'f>, fault: &str, expected: &SloExpectation) -> Res
             facts.corrected(usage.to).clock()
         ));
     }
+    reaches_the_end(facts, name, "the data", usage.known_until)?;
     let look = Look { facts, effect, definition, usage, before, samples, requests };
     look.without_gaps(|_| true, "was not evaluated")?;
     Ok(look)
+}
+
+/// # Errors
+/// If what is known of an SLO ends before the last fault or timed load did: its last errors are not in it.
+fn reaches_the_end(facts: &Facts<'_>, slo: &str, what: &str, until: Option<Timestamp>) -> Result<(), String> {
+    let Some(over) = facts.faults.values().filter_map(|one| one.reverted.as_ref()).map(|(at, _)| *at).max()
+    else {
+        return Ok(());
+    };
+    match until.map(|at| facts.corrected(at)) {
+        Some(at) if at >= over - facts.clock_bound() => Ok(()),
+        Some(at) => {
+            Err(format!("{what} of SLO {slo:?} ends at {}, before the faults and loads did", at.clock()))
+        }
+        None => Err(format!("it is not known how far {what} of SLO {slo:?} reaches")),
+    }
 }
 
 /// The longest time between two evaluations that is no gap: three times the usual one.
@@ -169,6 +188,7 @@ impl Look<'_> {
                 )),
             };
         }
+        reaches_the_end(self.facts, &self.definition.slo, "the record", self.usage.recorded_until)?;
         self.without_gaps(|sample| value(sample).is_some(), "has no error ratio (no traffic, or no data)")?;
         if let Some(sample) = self.samples.iter().find(|sample| self.loses_the_start(sample, &windows[index]))
         {
@@ -236,6 +256,13 @@ impl Look<'_> {
         let hidden = self.unseen_errors() / self.requests.max(1.0) / allowed * share_of_period;
         if spent <= limit && spent + hidden > limit {
             return Err(format!("{text}; but {}", self.unseen()));
+        }
+        if spent <= limit {
+            match self.usage.blind {
+                Some(blind) if blind <= interval(&self.samples) => {}
+                Some(blind) => return Err(format!("{text}; but for {blind} there was nothing that counted")),
+                None => return Err(format!("{text}; but it is not known whether all of it was counted")),
+            }
         }
         Ok(match spent <= limit {
             true => (CheckOutcome::Passed, text, None),

@@ -24,6 +24,10 @@ pub struct Slo {
     pub definition: SloDefinition,
     /// Its error ratio over the shortest window.
     pub(super) ratio: Ratio,
+    /// The longest interval at which its error ratios are evaluated.
+    pub(super) evaluated_every: Millis,
+    /// The longest interval at which its data is scraped.
+    pub(super) scraped_every: Millis,
 }
 
 /// Why an SLO cannot be watched.
@@ -55,6 +59,12 @@ impl Slo {
 
     pub(super) fn budget(&self) -> Budget {
         Budget { objective: self.definition.objective, period: self.definition.period }
+    }
+
+    /// How long it takes at most until what happened is scraped, and in the recorded error ratios.
+    pub fn settles_in(&self) -> Millis {
+        // Each began just before, and is over when the next one begins.
+        self.scraped_every + self.scraped_every + self.evaluated_every + self.evaluated_every
     }
 
     /// How much of the SLO's own time passes in `length`: more where time is compressed.
@@ -119,7 +129,18 @@ async fn find(
     }
     let objective = constant(prometheus, &own, OBJECTIVE).await?;
     let days = constant(prometheus, &own, PERIOD).await?;
-    Ok(assemble(id, &own, objective, days).map_err(SloError::Unusable))
+    let mut slo = match assemble(id, &own, objective, days) {
+        Ok(slo) => slo,
+        Err(problem) => return Ok(Err(SloError::Unusable(problem))),
+    };
+    let of_it = |group: &&RuleGroup| {
+        recording(std::slice::from_ref(*group))
+            .any(|rule| rule.labels.get("sloth_id").is_some_and(|found| found == id))
+    };
+    slo.evaluated_every = groups.iter().filter(of_it).map(|group| group.interval).max().unwrap_or_default();
+    let targets = super::measure::feeding(prometheus, &slo, None).await?;
+    slo.scraped_every = targets.iter().map(|target| target.scrape_interval).max().unwrap_or_default();
+    Ok(Ok(slo))
 }
 
 fn recording(groups: &[RuleGroup]) -> impl Iterator<Item = &RecordingRule> {
@@ -177,6 +198,8 @@ fn assemble(
             windows: ratios.into_iter().map(|(window, _)| window).collect(),
         },
         ratio,
+        evaluated_every: Millis(0),
+        scraped_every: Millis(0),
     })
 }
 

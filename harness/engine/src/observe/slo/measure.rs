@@ -34,6 +34,9 @@ pub async fn measure_slo(
         total: None,
         errors: None,
         unseen_errors: None,
+        known_until: None,
+        recorded_until: None,
+        blind: None,
         error_ratio: None,
         budget_spent: None,
         spent_time: None,
@@ -46,24 +49,30 @@ pub async fn measure_slo(
         return usage;
     }
     let read = async {
-        let targets = feeding(prometheus, slo, to).await?;
+        let targets = feeding(prometheus, slo, Some(to)).await?;
         Look { prometheus, slo, from, to, targets }.read(&mut usage, samples).await
     };
     if let Err(error) = read.await {
         usage.caveats.push(format!("not everything could be read: {}", chain(&error)));
+        // Half of the figures acquit nobody: what was read says nothing without what hides in counters, holes and peaks.
+        (usage.total, usage.errors, usage.error_ratio) = (None, None, None);
     }
     fill(&mut usage, slo.budget(), slo.own_time(to - from));
     usage
 }
 
 /// The targets that an SLO's series come from; all of them where that cannot be told, as of recorded series.
-async fn feeding(prometheus: &Prometheus, slo: &Slo, at: Timestamp) -> Result<Vec<Target>, Error> {
+pub(super) async fn feeding(
+    prometheus: &Prometheus,
+    slo: &Slo,
+    at: Option<Timestamp>,
+) -> Result<Vec<Target>, Error> {
     let selectors = match &slo.ratio {
         Ratio::Events { errors, total } => [&errors.selectors[..], &total.selectors].concat(),
         Ratio::Raw(ratio) => ratio.selectors.clone(),
     };
     let sources =
-        prometheus.query(&format!("count by (job, instance) ({})", selectors.join(" or ")), Some(at)).await?;
+        prometheus.query(&format!("count by (job, instance) ({})", selectors.join(" or ")), at).await?;
     let sources: BTreeSet<_> = sources.iter().map(|sample| place(&sample.labels)).collect();
     let (own, others): (Vec<_>, Vec<_>) =
         prometheus.targets().await?.into_iter().partition(|target| sources.contains(&place(&target.labels)));
@@ -130,7 +139,51 @@ impl Look<'_> {
         usage.unseen_errors = unseen_errors;
         usage.caveats.extend(began_above_zero);
         usage.caveats.extend(self.missed_scrapes().await?);
+        usage.known_until = self.known_until().await?;
+        usage.recorded_until = self.recorded_until().await?;
+        usage.blind = self.blind().await?;
         Ok(())
+    }
+
+    /// Selectors of all events.
+    fn selectors(&self) -> &[String] {
+        match &self.slo.ratio {
+            Ratio::Events { total, .. } => &total.selectors,
+            Ratio::Raw(ratio) => &ratio.selectors,
+        }
+    }
+
+    /// The newest sample of the target whose data is oldest. Targets that are gone are not in it: their series are stale.
+    async fn known_until(&self) -> Result<Option<Timestamp>, Error> {
+        let mut known: Option<Timestamp> = None;
+        for selector in self.selectors() {
+            let newest = format!("min(max by (job, instance) (timestamp({selector})))");
+            let Some(found) = self.query(&newest).await?.first().map(|sample| sample.value) else {
+                return Ok(None);
+            };
+            let at = Timestamp::from_seconds(found);
+            known = Some(known.map_or(at, |known| known.min(at)));
+        }
+        Ok(known)
+    }
+
+    /// What was scraped until then is in the newest recorded error ratio of every window: the evaluation's time less a scrape.
+    async fn recorded_until(&self) -> Result<Option<Timestamp>, Error> {
+        let names = format!("{{__name__=~{:?}, sloth_id={:?}}}", format!("{ERROR_RATIO}.+"), self.slo.id());
+        let newest = self.query(&format!("min(timestamp({names}))")).await?;
+        let scrape = self.targets.iter().map(|target| target.scrape_interval).max().unwrap_or_default();
+        Ok(newest.first().map(|sample| Timestamp::from_seconds(sample.value) - scrape))
+    }
+
+    /// For how long there was not a single series of all events: nobody counted, and nothing says that nothing happened.
+    async fn blind(&self) -> Result<Option<Millis>, Error> {
+        let mut longest = None;
+        for selector in self.selectors() {
+            let holes = format!("count_over_time(absent({selector})[{}:1s])", self.range());
+            let seconds = self.query(&holes).await?.first().map_or(0.0, |sample| sample.value);
+            longest = longest.max(Some(Millis::from_secs_f64(seconds)));
+        }
+        Ok(longest)
     }
 
     /// How many events an expression counts over the measured time.
@@ -233,9 +286,12 @@ impl Look<'_> {
             let mut events = 0.0;
             for selector in &part.selectors {
                 let range = self.range();
-                // Where there was no reset, the least value is the first one; where there was, it is a lower bound.
-                let new =
-                    format!("(min_over_time({selector}[{range}]) unless ({selector} offset {range})) > 0");
+                // Where there was no reset, the least value is the first one. Where there was, the first one is somewhere below
+                // the greatest: rather too many than too few.
+                let new = format!(
+                    "(((max_over_time({selector}[{range}]) and resets({selector}[{range}]) > 0) \
+                     or min_over_time({selector}[{range}])) unless ({selector} offset {range})) > 0"
+                );
                 for sample in self.query(&new).await? {
                     events += sample.value;
                     metrics.insert(selector.split('{').next().unwrap_or(selector).to_owned());

@@ -1,5 +1,6 @@
 //! Loads, autoscalers and error budgets: a run in which all is well, and runs that look as if they were like it.
 
+mod appearances;
 mod autoscaling;
 mod evidence;
 mod load;
