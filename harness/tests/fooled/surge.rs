@@ -15,10 +15,10 @@ const LITTLE: &str = "users = 2\nrate = 2";
 const UP_TO_FOUR: &str = r#"
 [[expect.autoscaler]]
 autoscaler = "images"
-scales_up = { to = 4, within = "9s" }
+scales_up = { to = 4, within = "5s" }
 "#;
 
-/// `images` under a load of ten seconds, and what is expected.
+/// `images` under a load of six seconds, and what is expected.
 fn surge(load: &str, url: &str, expect: &str) -> String {
     format!(
         r#"
@@ -31,7 +31,7 @@ name = "portal-page"
 url = "service://gallery/portal:18080/"
 [[load]]
 name = "surge"
-duration = "10s"
+duration = "6s"
 requests_per_connection = 20
 {load}
 [[load.step]]
