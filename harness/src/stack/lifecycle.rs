@@ -234,7 +234,14 @@ async fn adopt(record: Record, options: &StackOptions, progress: &dyn Progress) 
         }
         compression = paced.compression;
     } else {
-        connect(state).await?;
+        let target = connect(state).await?;
+        if options.retime && compression.is_some() {
+            // Applied once does not mean loaded still: somebody may have changed the configuration since.
+            let paced = read_manifests(options, kept.as_ref())?;
+            loaded::wait(&target.client, &paced.objects, &paced.loaded, progress)
+                .await
+                .map_err(StackError::NotLoaded)?;
+        }
     }
     let kubeconfig = state.kubeconfig();
     Ok(Stack { kubeconfig, started_by_us: false, bring_up: Duration::ZERO, record, compression })

@@ -81,6 +81,7 @@ fn a_disturbance_in_the_middle_makes_the_run_inconclusive() {
 }
 
 #[test]
+#[ignore = "long: part of make campaign"]
 fn an_alert_that_fires_before_the_fault_proves_nothing() {
     let stack = Stack::up_with(&QUICK);
     stack.wait_for_alert("APIServiceDown", None);

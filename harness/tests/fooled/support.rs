@@ -163,6 +163,16 @@ impl Stack {
         self.runtime.block_on(api.patch(name, &PatchParams::default(), &patch)).unwrap();
     }
 
+    /// Waits until an autoscaler gives this reason in one of its conditions.
+    pub fn wait_for_autoscaler(&self, name: &str, reason: &str) {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client(), "gallery");
+        until(&format!("condition {reason} of autoscaler {name}"), || {
+            let status = self.runtime.block_on(api.get(name)).ok()?.status?;
+            let mut conditions = status.conditions.unwrap_or_default().into_iter();
+            conditions.any(|condition| condition.reason.as_deref() == Some(reason)).then_some(())
+        });
+    }
+
     /// Deletes an autoscaler of the system.
     pub fn delete_autoscaler(&self, name: &str) {
         let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client(), "gallery");

@@ -20,7 +20,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::outage::report_outages;
+use super::{names::Names, outage::report_outages};
 use crate::log::Log;
 
 /// Does the cluster serve this kind? Also true if it did not say: the watch then reports the outage.
@@ -110,35 +110,6 @@ async fn watch<K>(
                 log.record(kind);
             }
         }
-    }
-}
-
-/// Names of the objects that are there, over lists and watches.
-#[derive(Default)]
-struct Names {
-    /// True if it was in the list that is being read, or has come since.
-    names: BTreeMap<String, bool>,
-}
-
-impl Names {
-    fn list_begins(&mut self) {
-        self.names.values_mut().for_each(|listed| *listed = false);
-    }
-
-    fn there(&mut self, name: String) {
-        self.names.insert(name, true);
-    }
-
-    fn gone(&mut self, name: &str) {
-        self.names.remove(name);
-    }
-
-    /// Those that were there, but are not in the list.
-    fn list_ends(&mut self) -> Vec<String> {
-        let missing: Vec<String> =
-            self.names.iter().filter(|(_, listed)| !**listed).map(|(name, _)| name.clone()).collect();
-        missing.iter().for_each(|name| self.gone(name));
-        missing
     }
 }
 
@@ -360,19 +331,5 @@ mod tests {
         eventually(&log, |kinds| kinds.iter().any(scaling(false)) && kinds.iter().any(kept(false))).await;
         stop.cancel();
         watches.join_all().await;
-    }
-
-    #[test]
-    fn what_a_second_list_lacks_is_gone() {
-        let mut names = Names::default();
-        names.list_begins();
-        names.there("a".into());
-        names.there("b".into());
-        assert!(names.list_ends().is_empty());
-        names.list_begins();
-        names.there("b".into());
-        assert_eq!(names.list_ends(), ["a"]);
-        names.list_begins();
-        assert_eq!(names.list_ends(), ["b"]);
     }
 }

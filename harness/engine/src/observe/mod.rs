@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod http;
+mod names;
 mod outage;
 mod probe;
 pub mod slo;

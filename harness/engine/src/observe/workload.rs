@@ -4,13 +4,17 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use harness_event::{EventKind, ObservedWorkload, Timestamp, WorkloadRef};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, DeploymentStatus},
+    core::v1::Pod,
+};
 use kube::{
     Api, Client, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
 use tokio_util::sync::CancellationToken;
 
+use super::names::Names;
 use super::outage::report_outages;
 use crate::log::Log;
 
@@ -26,34 +30,49 @@ pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: 
 
 async fn watch_deployments(api: Api<Deployment>, log: Log) {
     let mut known: HashMap<String, ObservedWorkload> = HashMap::new();
+    let mut names = Names::default();
     let stream = watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = report_outages(stream.boxed(), EventKind::WORKLOAD_OBSERVER, log.clone()).boxed();
     while let Some(event) = stream.next().await {
-        let deployment = match event {
-            watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment) => deployment,
-            // What is gone has no replicas.
-            watcher::Event::Delete(mut deployment) => {
-                (deployment.spec.replicas, deployment.status) = (Some(0), None);
-                deployment
+        // What is gone has no replicas, whether its end was seen or only its absence in a later list.
+        let changes = match event {
+            watcher::Event::Init => {
+                names.list_begins();
+                continue;
             }
-            watcher::Event::Init | watcher::Event::InitDone => continue,
+            watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment) => {
+                names.there(deployment.name_any());
+                vec![(deployment.name_any(), replicas(&deployment))]
+            }
+            watcher::Event::Delete(deployment) => {
+                names.gone(&deployment.name_any());
+                vec![(deployment.name_any(), (0, 0, 0))]
+            }
+            watcher::Event::InitDone => names.list_ends().into_iter().map(|name| (name, (0, 0, 0))).collect(),
         };
-        let (name, status) = (deployment.name_any(), deployment.status.clone().unwrap_or_default());
-        let seen = ObservedWorkload {
-            workload: WorkloadRef { kind: "Deployment".to_owned(), name: name.clone() },
-            seen_at: Timestamp::now(),
-            desired: deployment.spec.replicas.unwrap_or(1),
-            ready: status.ready_replicas.unwrap_or(0),
-            available: status.available_replicas.unwrap_or(0),
-        };
-        let same = |old: &ObservedWorkload| {
-            (old.desired, old.ready, old.available) == (seen.desired, seen.ready, seen.available)
-        };
-        if !known.get(&name).is_some_and(same) {
-            log.record(EventKind::WorkloadObserved(seen.clone()));
-            known.insert(name, seen);
+        for (name, (desired, ready, available)) in changes {
+            let workload = WorkloadRef { kind: "Deployment".to_owned(), name: name.clone() };
+            let seen = ObservedWorkload { workload, seen_at: Timestamp::now(), desired, ready, available };
+            let same = |old: &ObservedWorkload| {
+                (old.desired, old.ready, old.available) == (desired, ready, available)
+            };
+            if !known.get(&name).is_some_and(same) {
+                log.record(EventKind::WorkloadObserved(seen.clone()));
+                known.insert(name, seen);
+            }
         }
     }
+}
+
+/// Replicas wanted, ready and available.
+fn replicas(deployment: &Deployment) -> (i32, i32, i32) {
+    let status = deployment.status.as_ref();
+    let number = |of: fn(&DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+    (
+        deployment.spec.replicas.unwrap_or(1),
+        number(|status| status.ready_replicas),
+        number(|status| status.available_replicas),
+    )
 }
 
 async fn watch_pods(api: Api<Pod>, log: Log) {
