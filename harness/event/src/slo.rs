@@ -53,6 +53,18 @@ pub struct SloDefinition {
     pub expression: String,
 }
 
+impl SloDefinition {
+    /// How much of the SLO's own time passes in `length`: more where time is compressed.
+    pub fn own_time(&self, length: Millis) -> Millis {
+        // The longest window is rounded least.
+        let longest = self.windows.iter().max_by_key(|window| window.length);
+        let factor = longest
+            .filter(|window| window.length > Millis(0))
+            .map_or(1.0, |window| window.window.as_secs_f64() / window.length.as_secs_f64());
+        Millis::from_secs_f64(length.as_secs_f64() * factor)
+    }
+}
+
 /// A window of an SLO.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SloWindow {

@@ -66,7 +66,6 @@ pub(super) fn read_histogram(entry: &Entry) -> Result<Histogram<u64>, FrameError
 /// Requests, merged. Of the same size whatever their number.
 #[derive(Clone)]
 pub(super) struct Totals {
-    first_start: Timestamp,
     requests: u64,
     failed: u64,
     statuses: BTreeMap<u16, u64>,
@@ -78,7 +77,6 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn new() -> Self {
         Self {
-            first_start: Timestamp(i64::MAX),
             requests: 0,
             failed: 0,
             statuses: BTreeMap::new(),
@@ -93,32 +91,24 @@ impl Totals {
         if self.errors.len() + new > KINDS {
             return Err(FrameError::Counts(format!("more than {KINDS} kinds of errors")));
         }
-        self.add(
-            entry.first_start,
-            (entry.requests(), entry.failed, entry.bytes),
-            &entry.statuses,
-            &entry.errors,
-            latencies,
-        )
+        self.add((entry.requests(), entry.failed, entry.bytes), &entry.statuses, &entry.errors, latencies)
     }
 
     pub(super) fn add_totals(&mut self, other: &Self) {
         let counts = (other.requests, other.failed, other.bytes);
         // All histograms here have the same bounds, so that adding one to another cannot fail.
-        let added = self.add(other.first_start, counts, &other.statuses, &other.errors, &other.latencies);
+        let added = self.add(counts, &other.statuses, &other.errors, &other.latencies);
         debug_assert!(added.is_ok(), "histograms of one range");
     }
 
     fn add(
         &mut self,
-        first_start: Timestamp,
         (requests, failed, bytes): (u64, u64, u64),
         statuses: &BTreeMap<u16, u64>,
         errors: &BTreeMap<String, u64>,
         latencies: &Histogram<u64>,
     ) -> Result<(), FrameError> {
         self.latencies.add(latencies).map_err(|error| FrameError::Histogram(error.to_string()))?;
-        self.first_start = self.first_start.min(first_start);
         self.requests += requests;
         self.failed += failed;
         self.bytes += bytes;

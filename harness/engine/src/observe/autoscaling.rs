@@ -1,8 +1,7 @@
 //! Watches the HorizontalPodAutoscalers and PodDisruptionBudgets of a namespace.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::collections::BTreeMap;
 
-use futures::StreamExt;
 use harness_event::{EventKind, ObservedAutoscaler, ObservedBudget, Timestamp, WorkloadRef};
 use k8s_openapi::{
     api::{
@@ -12,15 +11,11 @@ use k8s_openapi::{
         policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::api::resource::Quantity,
-    serde::de::DeserializeOwned,
 };
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use super::{names::Names, outage::report_outages};
+use super::changes::{Change, watch};
 use crate::log::Log;
 
 /// Does the cluster serve this kind? Also true if it did not say: the watch then reports the outage.
@@ -68,49 +63,6 @@ pub async fn watch_budgets(client: Client, namespace: String, log: Log, stop: Ca
         (!same).then_some(EventKind::BudgetObserved(seen))
     };
     watch(api, EventKind::BUDGET_OBSERVER, log, stop, observe).await;
-}
-
-/// What a watch says about one object.
-enum Change<K> {
-    Is(K),
-    Gone(String),
-}
-
-async fn watch<K>(
-    api: Api<K>,
-    observer: &'static str,
-    log: Log,
-    stop: CancellationToken,
-    mut observe: impl FnMut(Change<K>) -> Option<EventKind>,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let stream = watcher(api, watcher::Config::default()).default_backoff();
-    let mut stream = Box::pin(report_outages(stream.boxed(), observer, log.clone()));
-    let mut names = Names::default();
-    while let Some(Some(event)) = stop.run_until_cancelled(stream.next()).await {
-        let changes = match event {
-            watcher::Event::Init => {
-                names.list_begins();
-                Vec::new()
-            }
-            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                names.there(object.name_any());
-                vec![Change::Is(object)]
-            }
-            watcher::Event::Delete(object) => {
-                names.gone(&object.name_any());
-                vec![Change::Gone(object.name_any())]
-            }
-            // Deleted while nobody watched.
-            watcher::Event::InitDone => names.list_ends().into_iter().map(Change::Gone).collect(),
-        };
-        for change in changes {
-            if let Some(kind) = observe(change) {
-                log.record(kind);
-            }
-        }
-    }
 }
 
 /// An autoscaler as facts have it.

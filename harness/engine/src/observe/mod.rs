@@ -1,8 +1,8 @@
 //! Observers: they turn what they see into facts, each in its own task, until they are told to stop.
 
 mod autoscaling;
+mod changes;
 mod http;
-mod names;
 mod outage;
 mod probe;
 pub mod slo;

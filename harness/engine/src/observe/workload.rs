@@ -14,13 +14,16 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::names::Names;
-use super::outage::report_outages;
+use super::{
+    changes::{Change, watch},
+    outage::report_outages,
+};
 use crate::log::Log;
 
 /// Reports every change of replicas and of pods, until told to stop.
 pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: CancellationToken) {
-    let deployments = watch_deployments(Api::namespaced(client.clone(), &namespace), log.clone());
+    let deployments =
+        watch_deployments(Api::namespaced(client.clone(), &namespace), log.clone(), stop.clone());
     let pods = watch_pods(Api::namespaced(client, &namespace), log);
     tokio::select! {
         () = stop.cancelled() => {}
@@ -28,40 +31,23 @@ pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: 
     }
 }
 
-async fn watch_deployments(api: Api<Deployment>, log: Log) {
-    let mut known: HashMap<String, ObservedWorkload> = HashMap::new();
-    let mut names = Names::default();
-    let stream = watcher(api, watcher::Config::default()).default_backoff();
-    let mut stream = report_outages(stream.boxed(), EventKind::WORKLOAD_OBSERVER, log.clone()).boxed();
-    while let Some(event) = stream.next().await {
-        // What is gone has no replicas, whether its end was seen or only its absence in a later list.
-        let changes = match event {
-            watcher::Event::Init => {
-                names.list_begins();
-                continue;
-            }
-            watcher::Event::Apply(deployment) | watcher::Event::InitApply(deployment) => {
-                names.there(deployment.name_any());
-                vec![(deployment.name_any(), replicas(&deployment))]
-            }
-            watcher::Event::Delete(deployment) => {
-                names.gone(&deployment.name_any());
-                vec![(deployment.name_any(), (0, 0, 0))]
-            }
-            watcher::Event::InitDone => names.list_ends().into_iter().map(|name| (name, (0, 0, 0))).collect(),
+async fn watch_deployments(api: Api<Deployment>, log: Log, stop: CancellationToken) {
+    let mut known: HashMap<String, (i32, i32, i32)> = HashMap::new();
+    let observe = |change: Change<Deployment>| {
+        let (name, replicas) = match change {
+            Change::Is(deployment) => (deployment.name_any(), replicas(&deployment)),
+            // What is gone has no replicas.
+            Change::Gone(name) => (name, (0, 0, 0)),
         };
-        for (name, (desired, ready, available)) in changes {
-            let workload = WorkloadRef { kind: "Deployment".to_owned(), name: name.clone() };
-            let seen = ObservedWorkload { workload, seen_at: Timestamp::now(), desired, ready, available };
-            let same = |old: &ObservedWorkload| {
-                (old.desired, old.ready, old.available) == (desired, ready, available)
-            };
-            if !known.get(&name).is_some_and(same) {
-                log.record(EventKind::WorkloadObserved(seen.clone()));
-                known.insert(name, seen);
-            }
+        if known.insert(name.clone(), replicas) == Some(replicas) {
+            return None;
         }
-    }
+        let (desired, ready, available) = replicas;
+        let workload = WorkloadRef { kind: "Deployment".to_owned(), name };
+        let seen_at = Timestamp::now();
+        Some(EventKind::WorkloadObserved(ObservedWorkload { workload, seen_at, desired, ready, available }))
+    };
+    watch(api, EventKind::WORKLOAD_OBSERVER, log, stop, observe).await;
 }
 
 /// Replicas wanted, ready and available.

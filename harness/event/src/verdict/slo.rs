@@ -231,14 +231,6 @@ impl Look<'_> {
         )
     }
 
-    /// The measured time in the SLO's own, which passes faster where time is compressed.
-    fn own_time(&self) -> Millis {
-        let longest = self.definition.windows.iter().max_by_key(|window| window.length);
-        let factor = longest.filter(|window| window.length > Millis(0));
-        let factor = factor.map_or(1.0, |one| one.window.as_secs_f64() / one.length.as_secs_f64());
-        Millis::from_secs_f64((self.usage.to - self.usage.from).as_secs_f64() * factor)
-    }
-
     fn budget_spent_below(&self, limit: f64) -> Result<Judged, String> {
         let name = &self.definition.slo;
         let spent = known(self.usage.budget_spent)
@@ -252,7 +244,8 @@ impl Look<'_> {
             rounded(self.requests)
         );
         let allowed = 1.0 - self.definition.objective;
-        let share_of_period = self.own_time().as_secs_f64() / self.definition.period.as_secs_f64();
+        let own_time = self.definition.own_time(self.usage.to - self.usage.from);
+        let share_of_period = own_time.as_secs_f64() / self.definition.period.as_secs_f64();
         let hidden = self.unseen_errors() / self.requests.max(1.0) / allowed * share_of_period;
         if spent <= limit && spent + hidden > limit {
             return Err(format!("{text}; but {}", self.unseen()));

@@ -67,16 +67,6 @@ impl Slo {
         self.scraped_every + self.scraped_every + self.evaluated_every + self.evaluated_every
     }
 
-    /// How much of the SLO's own time passes in `length`: more where time is compressed.
-    pub(super) fn own_time(&self, length: Millis) -> Millis {
-        // The longest window is rounded least.
-        let longest = self.definition.windows.iter().max_by_key(|window| window.length);
-        let factor = longest
-            .filter(|window| window.length > Millis(0))
-            .map_or(1.0, |window| window.window.as_secs_f64() / window.length.as_secs_f64());
-        Millis::from_secs_f64(length.as_secs_f64() * factor)
-    }
-
     /// The longest time that any of its windows looks back.
     pub(super) fn longest_window(&self) -> Millis {
         self.definition.windows.iter().map(|window| window.length).max().unwrap_or_default()
@@ -250,7 +240,7 @@ mod tests {
             let windows: Vec<_> =
                 slo.definition.windows.iter().map(|one| (one.window.0, one.length.0 * factor)).collect();
             assert_eq!(windows, [(300_000, 300_000), (3_600_000, 3_600_000), (2_592_000_000, 2_592_000_000)]);
-            assert_eq!(slo.own_time(Millis(60_000)), Millis(60_000 * factor));
+            assert_eq!(slo.definition.own_time(Millis(60_000)), Millis(60_000 * factor));
             assert_eq!(slo.definition.period, Millis(2_592_000_000));
             assert!(slo.definition.expression.contains("sum(rate(e["), "{}", slo.definition.expression);
         }

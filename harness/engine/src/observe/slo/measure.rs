@@ -57,7 +57,7 @@ pub async fn measure_slo(
         // Half of the figures acquit nobody: what was read says nothing without what hides in counters, holes and peaks.
         (usage.total, usage.errors, usage.error_ratio) = (None, None, None);
     }
-    fill(&mut usage, slo.budget(), slo.own_time(to - from));
+    fill(&mut usage, slo.budget(), slo.definition.own_time(to - from));
     usage
 }
 
@@ -318,13 +318,9 @@ impl Look<'_> {
 
     /// Targets that were there all the time and were not scraped as often as they should have been.
     async fn missed_scrapes(&self) -> Result<Option<String>, Error> {
-        let counted = match &self.slo.ratio {
-            Ratio::Events { total, .. } => total,
-            Ratio::Raw(ratio) => ratio,
-        };
         let range = self.range();
         let mut scrapes: BTreeMap<(String, String), f64> = BTreeMap::new();
-        for selector in &counted.selectors {
+        for selector in self.selectors() {
             let counts = format!(
                 "min by (job, instance) (count_over_time({selector}[{range}]) and ({selector} offset {range}))"
             );
