@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FaultAction, Labels, LoadPhase, LoadSample, LoadStats, Millis, ObservedAutoscaler, ObservedBudget, Plan,
-    SloDefinition, SloSample, SloUsage, Timestamp, WorkloadRef,
+    AlertRule, ClusterEvent, FaultAction, FaultSpec, Labels, LoadPhase, LoadSample, LoadSpec, LoadStats,
+    Millis, ObservedAutoscaler, ObservedBudget, ObservedPod, Plan, PodLog, PodUsage, RunMode, SloDefinition,
+    SloSample, SloUsage, Timestamp, WorkloadRef,
 };
 
 /// What happened.
@@ -24,6 +25,9 @@ pub enum EventKind {
         scenario: String,
         /// SHA-256 of the scenario file's text, hexadecimal.
         scenario_sha256: String,
+        /// What kind of run it is.
+        #[serde(default)]
+        mode: RunMode,
         /// What the run is going to do and to prove.
         plan: Plan,
     },
@@ -136,6 +140,16 @@ pub enum EventKind {
         /// What was seen instead.
         detail: String,
     },
+    /// Somebody wanted this fault in a game day. What follows is told as of any fault.
+    FaultRequested {
+        /// The fault; its `start` is the time since the run began.
+        spec: FaultSpec,
+    },
+    /// Somebody wanted a fault to be undone before its time. The run is then not the experiment that the scenario describes.
+    FaultStopped {
+        /// Name of the fault.
+        fault: String,
+    },
     /// The inverse is being applied.
     FaultRevertStarted {
         /// Name of the fault.
@@ -192,17 +206,27 @@ pub enum EventKind {
     /// Replicas of a workload changed.
     WorkloadObserved(ObservedWorkload),
     /// A pod changed in a way people care about: phase, readiness, restarts.
-    PodObserved {
-        /// Name.
-        pod: String,
-        /// As `kubectl get pods` would show it in STATUS.
-        status: String,
-        /// Ready condition.
-        ready: bool,
-        /// Sum over containers.
-        restarts: i32,
-        /// Deleted for good.
-        gone: bool,
+    PodObserved(ObservedPod),
+    /// What pods used, from `metrics.k8s.io`. Telemetry: a view may skip all but the last.
+    PodsMeasured {
+        /// When it was asked for.
+        sampled_at: Timestamp,
+        /// Every pod with a measurement.
+        pods: Vec<PodUsage>,
+    },
+    /// Kubernetes said something about an object.
+    ClusterEventSeen(ClusterEvent),
+    /// Lines of a pod's log that are worth keeping with the run.
+    PodLogRead(PodLog),
+    /// Somebody wanted this load in a game day. What follows is told as of any load.
+    LoadRequested {
+        /// The load.
+        spec: LoadSpec,
+    },
+    /// Somebody wanted a load to end before its time.
+    LoadStopped {
+        /// The load.
+        load: String,
     },
     /// A load's worker is at work.
     LoadStarted {
@@ -276,12 +300,23 @@ pub enum EventKind {
     SloSampled(SloSample),
     /// What the run did to an error budget.
     SloMeasured(SloUsage),
+    /// The alerting rules that Prometheus has loaded.
+    AlertRulesRead {
+        /// In the order of their groups.
+        rules: Vec<AlertRule>,
+    },
     /// An alert was seen in a new state by polling: for live views only, verdicts use [`EventKind::AlertHistoryRead`].
     AlertSeen {
         /// All labels, with `alertname`.
         labels: Labels,
         /// `pending`, `firing` or `inactive`.
         state: String,
+        /// When it became active (pending or firing), on Prometheus' clock.
+        #[serde(default)]
+        active_at: Option<Timestamp>,
+        /// Value of the rule's expression, as Prometheus writes it.
+        #[serde(default)]
+        value: Option<String>,
     },
     /// A notification of Alertmanager arrived at the receiver.
     NotificationReceived(Notification),
@@ -344,6 +379,11 @@ pub enum EventKind {
     RunCancelled {
         /// Why.
         reason: CancelReason,
+    },
+    /// What somebody wrote down during the run.
+    NoteWritten {
+        /// The text.
+        text: String,
     },
     /// Something for people.
     Note {

@@ -9,10 +9,12 @@
 mod autoscaling;
 mod event;
 mod kind;
+mod live;
 mod load;
 mod matcher;
 mod plan;
 mod slo;
+pub mod state;
 pub mod status_counts;
 mod time;
 pub mod verdict;
@@ -24,6 +26,7 @@ pub use kind::{
     AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, EventKind,
     IntervalEnd, Notification, NotifiedAlert, ObservedWorkload, Phase, PrometheusHealth, RunTarget, Sample,
 };
+pub use live::{AlertRule, ClusterEvent, LogLine, ObservedPod, PodLog, PodUsage, RunMode};
 pub use load::{
     ExtractFrom, Extraction, Latency, LoadBody, LoadExpectation, LoadMeasure, LoadPart, LoadPhase,
     LoadSample, LoadSpec, LoadStart, LoadStats, LoadStep, RateStage,
@@ -35,6 +38,7 @@ pub use plan::{
     PromqlMode, SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
 };
 pub use slo::{SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow};
+pub use state::RunState;
 pub use time::{Millis, Timestamp};
 pub use verdict::{Check, CheckOutcome, Detection, Outcome, Resolution, Scaling, Verdict};
 pub use wire::{FORMAT_VERSION, ReadError, ReadLog, read_log, to_line};

@@ -139,7 +139,12 @@ mod tests {
     fn every_event_of_a_run_reads_back_as_it_was() {
         let extra = [
             EventKind::AlertSuppressed { labels: testkit::alert_labels(), by: "silence".into() },
-            EventKind::AlertSeen { labels: testkit::alert_labels(), state: "firing".into() },
+            EventKind::AlertSeen {
+                labels: testkit::alert_labels(),
+                state: "firing".into(),
+                active_at: Some(Timestamp(3)),
+                value: Some("NaN".into()),
+            },
             EventKind::AlertHistoryMissing { error: "refused".into() },
             EventKind::FaultApplyFailed { fault: "f".into(), error: "refused".into() },
             EventKind::FaultEffectMissing { fault: "f".into(), detail: "nothing".into() },
@@ -149,13 +154,58 @@ mod tests {
             EventKind::ObserverFailed { observer: "pods".into(), error: "refused".into() },
             EventKind::ObserverRecovered { observer: "pods".into() },
             EventKind::PhaseFinished { phase: crate::Phase::Heal },
-            EventKind::PodObserved {
+            EventKind::PodObserved(crate::ObservedPod {
                 pod: "p".into(),
                 status: "Running".into(),
-                ready: true,
                 restarts: 1,
-                gone: false,
+                created_at: Some(Timestamp(2)),
+                ..crate::ObservedPod::default()
+            }),
+            EventKind::PodsMeasured {
+                sampled_at: Timestamp(1),
+                pods: vec![crate::PodUsage {
+                    namespace: "n".into(),
+                    pod: "p".into(),
+                    cpu_millicores: 5,
+                    memory_bytes: 7,
+                }],
             },
+            EventKind::ClusterEventSeen(crate::ClusterEvent {
+                namespace: "n".into(),
+                object: "pod/p".into(),
+                severity: "Warning".into(),
+                reason: "BackOff".into(),
+                message: "m".into(),
+                count: 2,
+                seen_at: Timestamp(4),
+            }),
+            EventKind::PodLogRead(crate::PodLog {
+                namespace: "n".into(),
+                pod: "p".into(),
+                container: "c".into(),
+                previous: true,
+                why: "restarted".into(),
+                read_at: Timestamp(9),
+                lines: vec![crate::LogLine { written_at: None, text: "x".into() }],
+                cut: false,
+                error: None,
+            }),
+            EventKind::AlertRulesRead {
+                rules: vec![crate::AlertRule {
+                    alert: "A".into(),
+                    group: "g".into(),
+                    expression: "up == 0".into(),
+                    pending_for: Millis(1),
+                    keep_firing_for: Millis(0),
+                    labels: testkit::alert_labels(),
+                    annotations: std::collections::BTreeMap::new(),
+                }],
+            },
+            EventKind::FaultRequested { spec: testkit::plan().faults[0].clone() },
+            EventKind::FaultStopped { fault: "f".into() },
+            EventKind::LoadRequested { spec: testkit::surge_plan().loads[0].clone() },
+            EventKind::LoadStopped { load: "l".into() },
+            EventKind::NoteWritten { text: "n".into() },
             EventKind::ProbeSetUp { probe: "p".into(), ok: true, detail: "1".into() },
             EventKind::PromqlRead {
                 expectation: "promql/x".into(),

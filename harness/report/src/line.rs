@@ -103,7 +103,7 @@ impl LineView {
                 let text = format!("{}: {} of {} ready", seen.workload, seen.ready, seen.desired);
                 self.changed(&format!("workload {}", seen.workload), text)
             }
-            EventKind::AlertSeen { labels, state } => {
+            EventKind::AlertSeen { labels, state, .. } => {
                 let tone = if state == "inactive" { Tone::Good } else { Tone::Warn };
                 Some((Some(tone), format!("alert {state}: {}", describe(labels))))
             }

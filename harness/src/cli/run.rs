@@ -13,7 +13,7 @@ use harness_engine::{
     conductor::{RunOptions, run},
     load::WorkerCommand,
 };
-use harness_event::{Event, EventKind, FORMAT_VERSION, Millis, Outcome, Verdict};
+use harness_event::{Event, EventKind, FORMAT_VERSION, Millis, Outcome, RunMode, Verdict};
 use harness_report::LineView;
 use harness_scenario::Scenario;
 use tokio_util::sync::CancellationToken;
@@ -300,6 +300,7 @@ impl Record {
             harness: env!("CARGO_PKG_VERSION").to_owned(),
             scenario: self.scenario.clone(),
             scenario_sha256: scenario.sha256,
+            mode: RunMode::Scenario,
             plan: scenario.plan,
         });
         self.log.record(match error {

@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt};
 use harness_event::{
     AlertState, AutoscalerGoal, CancelReason, CheckOutcome, EventKind, ExpectationKind, FORMAT_VERSION,
-    LoadPhase, Millis, Phase, Plan, PromqlMode, Verdict, Window,
+    LoadPhase, Millis, Phase, Plan, PromqlMode, RunMode, Verdict, Window,
 };
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, policy::v1::PodDisruptionBudget};
 use tokio::{
@@ -70,6 +70,7 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
         harness: options.version.clone(),
         scenario: options.scenario.clone(),
         scenario_sha256: options.scenario_sha256.clone(),
+        mode: RunMode::Scenario,
         plan: options.plan.clone(),
     });
     if let Some((factor, unscaled)) = &options.compression {

@@ -70,6 +70,8 @@ fn changes(known: &mut Known, alerts: Vec<ActiveAlert>) -> Vec<EventKind> {
     let seen = |labels: &Labels, state: &str| EventKind::AlertSeen {
         labels: labels.clone(),
         state: state.to_owned(),
+        active_at: None,
+        value: None,
     };
     // Another start means that it was inactive in between, even if no poll saw that.
     let continues =
@@ -102,7 +104,7 @@ mod tests {
             };
             let events = changes(&mut known, alerts.iter().map(alert).collect());
             let text = |event: &EventKind| match event {
-                EventKind::AlertSeen { labels, state } => format!("{} {state}", labels["alertname"]),
+                EventKind::AlertSeen { labels, state, .. } => format!("{} {state}", labels["alertname"]),
                 other => format!("{other:?}"),
             };
             events.iter().map(text).collect::<Vec<_>>().join(", ")

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::StreamExt;
-use harness_event::{EventKind, ObservedWorkload, Timestamp, WorkloadRef};
+use harness_event::{EventKind, ObservedPod, ObservedWorkload, Timestamp, WorkloadRef};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentStatus},
     core::v1::Pod,
@@ -81,7 +81,14 @@ async fn watch_pods(api: Api<Pod>, log: Log) {
             conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
         let seen = (status.clone(), ready, restarts, gone);
         if known.insert(name.clone(), seen.clone()) != Some(seen) {
-            log.record(EventKind::PodObserved { pod: name, status, ready, restarts, gone });
+            log.record(EventKind::PodObserved(ObservedPod {
+                pod: name,
+                status,
+                ready,
+                restarts,
+                gone,
+                ..ObservedPod::default()
+            }));
         }
     }
 }

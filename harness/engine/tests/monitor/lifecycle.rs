@@ -67,7 +67,7 @@ async fn seen(
 }
 
 fn is_seen<'a>(alert: &'a str, wanted: &'a str) -> impl Fn(&EventKind) -> bool + 'a {
-    move |event| matches!(event, EventKind::AlertSeen { labels, state } if labels["alertname"] == alert && state == wanted)
+    move |event| matches!(event, EventKind::AlertSeen { labels, state, .. } if labels["alertname"] == alert && state == wanted)
 }
 
 fn intervals(history: &AlertHistory, alert: &str, state: &str) -> Vec<AlertInterval> {

@@ -18,6 +18,7 @@ pub fn run_started(plan: Plan) -> Event {
         harness: "0.1.0".into(),
         scenario: "scenarios/db-failure.toml".into(),
         scenario_sha256: "00".into(),
+        mode: crate::RunMode::Scenario,
         plan,
     };
     Event { seq: 0, at: START, elapsed: Millis(0), kind }
