@@ -35,8 +35,11 @@ demo: tools build ## A database dies under a real system: run scenarios/db-failu
 	@echo '==> $(CARGO) run -p harness -- run $(SCENARIO)'
 	@$(CARGO) run --locked -q -p harness -- run $(SCENARIO)
 
+# The tests build every program, once, with the features of all; the scenarios then run what was built.
 .PHONY: test
-test: test-tools rules slo-check test-unit e2e ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
+test: test-tools rules test-unit ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
+	@scripts/check-slo.sh
+	@scripts/e2e.sh
 
 # The browser test needs root to install chromium; without it that one test is skipped and says so.
 .PHONY: test-tools
@@ -54,10 +57,10 @@ slo: ## Make alerts/rules/slo.yml of the specifications in alerts/slo
 
 .PHONY: slo-check
 slo-check: build
-	@$(CARGO) run --locked -q -p harness -- slo rules --check --out alerts/rules/slo.yml alerts/slo/*.yml
+	@scripts/check-slo.sh
 
 .PHONY: test-unit
-test-unit: build ## The Rust tests of the workspace
+test-unit: ## The Rust tests of the workspace
 ifeq ($(NEXTEST),yes)
 	$(CARGO) nextest run --locked --workspace --no-fail-fast
 	$(CARGO) test --locked --workspace --doc
@@ -69,8 +72,17 @@ endif
 e2e: build ## Run every scenario on the embedded cluster
 	@scripts/e2e.sh
 
+# Tests on whole stacks, one after the other: what takes a minute each, and is not what a change breaks first.
+.PHONY: test-long
+test-long: test-tools ## The long tests on the real stack
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace --no-fail-fast --run-ignored only -E 'not test(campaign::)'
+else
+	$(CARGO) test --locked --workspace --no-fail-fast -- --ignored --skip campaign::
+endif
+
 .PHONY: campaign
-campaign: tools build ## The long repetitions: RUNS=20 times db-failure, ten surges, and the tests marked as ignored
+campaign: tools build ## The long repetitions: RUNS=20 times db-failure, ten surges, kills at random moments, and the long tests
 	@scripts/campaign.sh $(RUNS)
 	@scripts/campaign.sh 10 scenarios/image-surge.toml
 ifeq ($(NEXTEST),yes)

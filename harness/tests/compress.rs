@@ -103,6 +103,7 @@ fn seen(place: &Place) -> Seen {
 }
 
 #[test]
+#[ignore = "long: part of make test-long"]
 fn the_stack_s_time_is_compressed_and_taken_back() {
     let place = Place::new();
     let deploy = deploy(&place);
@@ -152,6 +153,7 @@ fn the_stack_s_time_is_compressed_and_taken_back() {
 }
 
 #[test]
+#[ignore = "long: part of make test-long"]
 fn a_new_stack_gets_a_healthy_past() {
     let place = Place::new();
     let deploy = deploy(&place);

@@ -6,6 +6,7 @@ use rustix::process::{Signal, kill_process};
 use crate::{scenarios::portal_lost, support::Stack};
 
 #[test]
+#[ignore = "long: part of make test-long"]
 fn recover_takes_back_what_a_killed_run_left() {
     let stack = Stack::up();
     let before = stack.world();

@@ -30,6 +30,7 @@ receiver = "harness"
 "#;
 
 #[test]
+#[ignore = "long: part of make test-long"]
 fn a_receiver_that_is_not_reached_is_found_before_the_fault() {
     let stack = Stack::up_with(&[(
         "alerts/alertmanager.yml",
@@ -81,7 +82,7 @@ fn a_disturbance_in_the_middle_makes_the_run_inconclusive() {
 }
 
 #[test]
-#[ignore = "long: part of make campaign"]
+#[ignore = "long: part of make test-long"]
 fn an_alert_that_fires_before_the_fault_proves_nothing() {
     let stack = Stack::up_with(&QUICK);
     stack.wait_for_alert("APIServiceDown", None);

@@ -79,7 +79,7 @@ fn an_autoscaler_that_cannot_do_it_is_found_before_the_load() {
 }
 
 #[test]
-#[ignore = "long: part of make campaign"]
+#[ignore = "long: part of make test-long"]
 fn an_autoscaler_that_goes_away_under_load_proves_nothing() {
     let stack = Stack::up();
     let mut running = stack.start(&surge(MUCH, HEALTH, UP_TO_FOUR));
@@ -119,6 +119,7 @@ fn a_load_that_nobody_answers_proves_nothing() {
 }
 
 #[test]
+#[ignore = "long: part of make test-long"]
 fn replicas_that_the_autoscaler_did_not_ask_for_do_not_count() {
     let stack = Stack::up();
     // Too small a load.
