@@ -35,7 +35,7 @@ pub fn junit(events: &[Event], verdict: &Verdict) -> Result<String, SerializeErr
 /// The run itself: catches what is no check's fault, such as a refused scenario or a fault that could not be undone.
 fn whole_run(scenario: &str, verdict: &Verdict) -> TestCase {
     let status = match verdict.outcome {
-        Outcome::Passed => TestCaseStatus::success(),
+        Outcome::Passed | Outcome::Ended => TestCaseStatus::success(),
         Outcome::Failed => non_success(NonSuccessKind::Failure, "failed", &reasons(verdict)),
         outcome => non_success(NonSuccessKind::Error, &outcome.to_string(), &reasons(verdict)),
     };

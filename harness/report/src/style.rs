@@ -57,7 +57,7 @@ impl Style {
     /// The run's outcome in capitals.
     pub fn outcome(self, outcome: Outcome) -> String {
         let tone = match outcome {
-            Outcome::Passed => Tone::Good,
+            Outcome::Passed | Outcome::Ended => Tone::Good,
             Outcome::Inconclusive | Outcome::Aborted => Tone::Warn,
             Outcome::Failed
             | Outcome::Refused

@@ -9,7 +9,9 @@ use super::{
     outcome::{Check, CheckOutcome, Detection, Outcome, Verdict},
     promql, recovery, slo, unexpected, workload,
 };
-use crate::{AutoscalerGoal, CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode};
+use crate::{
+    AutoscalerGoal, CancelReason, Event, Expectation, ExpectationKind, Millis, Plan, PromqlMode, RunMode,
+};
 
 impl Verdict {
     /// Judges a run by its log. A pure function: the same log always gives the same verdict.
@@ -151,7 +153,18 @@ fn outcome(
     if let Some((component, reason)) = facts.not_ready {
         return (Outcome::NotReady, vec![format!("{component}: {reason}")]);
     }
+    if facts.mode == RunMode::GameDay && checks.is_empty() {
+        return game_day_outcome(facts);
+    }
     judged_outcome(facts, plan, checks)
+}
+
+/// A game day has nothing to prove: that it ended, and that nothing is left of it, is all there is to say.
+fn game_day_outcome(facts: &Facts<'_>) -> (Outcome, Vec<String>) {
+    match facts.finished {
+        true => (Outcome::Ended, Vec::new()),
+        false => (Outcome::Inconclusive, vec!["the game day did not finish".to_owned()]),
+    }
 }
 
 fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome, Vec<String>) {

@@ -6,7 +6,7 @@ use super::load_facts::LoadFacts;
 use crate::{
     AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, Event, EventKind, Labels, Millis,
     Notification, ObservedAutoscaler, ObservedBudget, ObservedWorkload, Phase, Plan, PrometheusHealth,
-    Sample, SloDefinition, SloSample, SloUsage, Timestamp,
+    RunMode, Sample, SloDefinition, SloSample, SloUsage, Timestamp,
 };
 
 /// What happened to one fault, or to a timed load: to those who expect something of it, it is the same.
@@ -99,6 +99,7 @@ pub(super) struct History<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {
     pub(super) plan: Option<&'a Plan>,
+    pub(super) mode: RunMode,
     pub(super) refused: Vec<&'a str>,
     pub(super) not_ready: Option<(&'a str, &'a str)>,
     pub(super) skipped: Option<&'a str>,
@@ -169,7 +170,7 @@ impl<'a> Facts<'a> {
 
     fn add(&mut self, event: &'a Event) {
         match &event.kind {
-            EventKind::RunStarted { plan, .. } => self.plan = Some(plan),
+            EventKind::RunStarted { plan, mode, .. } => (self.plan, self.mode) = (Some(plan), *mode),
             EventKind::RunRefused { problems } => self.refused.extend(problems.iter().map(String::as_str)),
             EventKind::NotReady { component, reason } => self.not_ready = Some((component, reason)),
             EventKind::InjectionSkipped { reason } => self.skipped = Some(reason),

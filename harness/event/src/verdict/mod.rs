@@ -14,6 +14,8 @@ mod autoscaling;
 mod caveats;
 mod conclude;
 mod facts;
+#[cfg(test)]
+mod game_day_tests;
 mod http;
 mod load;
 mod load_facts;

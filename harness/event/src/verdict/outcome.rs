@@ -24,6 +24,8 @@ pub enum CheckOutcome {
 pub enum Outcome {
     /// Every check passed.
     Passed,
+    /// A game day came to its end, with everything rolled back. It proves nothing, since nothing was expected.
+    Ended,
     /// At least one check failed.
     Failed,
     /// The scenario cannot be met by this configuration; nothing was touched.
@@ -44,7 +46,7 @@ impl Outcome {
     /// Exit code of the process, as documented in the README.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::Passed => 0,
+            Self::Passed | Self::Ended => 0,
             Self::Failed => 1,
             Self::Refused => 2,
             Self::Inconclusive => 3,
@@ -60,6 +62,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(match self {
             Self::Passed => "passed",
+            Self::Ended => "ended",
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Inconclusive => "inconclusive",
