@@ -14,6 +14,7 @@ use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
 use crate::{
@@ -149,7 +150,7 @@ async fn timeline(
         inverse,
     });
     loads.begin_during().await;
-    if apply(session, &fault).await {
+    if apply(session, &fault, &session.cancel).await {
         wait_until(session, Instant::now() + fault.spec.duration.to_duration()).await;
     }
     ends.one();
@@ -165,8 +166,8 @@ async fn wait_until(session: &Session, until: Instant) -> bool {
     }
 }
 
-/// Applies a fault and looks for its effect. True if it was seen.
-async fn apply(session: &Session, fault: &PlannedFault) -> bool {
+/// Applies a fault and looks for its effect. True if it was seen; the look ends early when `cancel` says so.
+pub(super) async fn apply(session: &Session, fault: &PlannedFault, cancel: &CancellationToken) -> bool {
     let FaultSpec { name, effect_within, .. } = &fault.spec;
     let client = &session.target.client;
     let sent_at = Timestamp::now();
@@ -176,7 +177,7 @@ async fn apply(session: &Session, fault: &PlannedFault) -> bool {
     }
     session.log.record(EventKind::FaultApplied { fault: name.clone(), sent_at });
     let seen = tokio::select! {
-        () = session.cancel.cancelled() => return false,
+        () = cancel.cancelled() => return false,
         seen = fault.observe(client, effect_within.to_duration()) => seen,
     };
     match seen {
@@ -196,7 +197,12 @@ async fn apply(session: &Session, fault: &PlannedFault) -> bool {
 }
 
 /// True if the fault is undone.
-async fn revert(session: &Session, ledger: &Arc<Mutex<Ledger>>, name: &str, fault: &PlannedFault) -> bool {
+pub(super) async fn revert(
+    session: &Session,
+    ledger: &Arc<Mutex<Ledger>>,
+    name: &str,
+    fault: &PlannedFault,
+) -> bool {
     let sent_at = Timestamp::now();
     session.log.record(EventKind::FaultRevertStarted { fault: name.to_owned(), sent_at });
     let kind = match revert_and_verify(

@@ -136,7 +136,7 @@ async fn phases(
     }
 }
 
-fn refuse_ledger(error: LedgerError) -> Stopped {
+pub(super) fn refuse_ledger(error: LedgerError) -> Stopped {
     match &error {
         LedgerError::Held { alive, .. } => {
             let hint = match alive {
@@ -185,7 +185,9 @@ async fn observed(
     log.record(EventKind::PhaseStarted { phase: Phase::Baseline });
     let faults = inject::plan_faults(session).await;
     let faults = faults.map_err(|NotInjected::Refused(reason)| Stopped::Refused(vec![reason]))?;
-    let mut steady = observe(session, position, observers).await?;
+    let mut steady = observe(session, observers).await?;
+    let following = follow_receiver(session.receiver.clone(), position, log.clone(), session.stop.clone());
+    observers.spawn(following);
     let mut loads = launch();
     let quiet = tokio::select! {
         () = session.cancel.cancelled() => Err(Stopped::Cancelled),
@@ -239,10 +241,9 @@ async fn experiment(
     log.record(EventKind::PhaseFinished { phase: Phase::Verdict });
 }
 
-/// Starts everything that only looks.
-async fn observe(
+/// Starts everything that only looks, but for the receiver.
+pub(super) async fn observe(
     session: &Session,
-    position: Position,
     observers: &mut JoinSet<()>,
 ) -> Result<watch::Receiver<SteadyState>, Stopped> {
     let checks = Checks::new(&session.plan.steady_state, session.http.clone(), session.prometheus.upstream());
@@ -272,7 +273,6 @@ async fn observe(
         log.clone(),
         stop.clone(),
     ));
-    observers.spawn(follow_receiver(session.receiver.clone(), position, log.clone(), stop.clone()));
     let (watcher, log, stop) =
         (watch_alerts(session.prometheus.clone(), ALERT_POLL), log.clone(), stop.clone());
     observers.spawn(async move {
@@ -284,7 +284,7 @@ async fn observe(
     Ok(receiver)
 }
 
-async fn follow_receiver(
+pub(super) async fn follow_receiver(
     receiver: crate::monitor::ReceiverClient,
     from: Position,
     log: Log,
@@ -304,7 +304,7 @@ async fn follow_receiver(
     }
 }
 
-async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result<(), String> {
+pub(super) async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result<(), String> {
     for probe in &session.plan.probes {
         if !set_up_probe(probe, &session.http, &session.log).await {
             return Err(format!("the setup of probe {:?} was not answered as expected", probe.name));
@@ -320,7 +320,11 @@ async fn set_up_probes(session: &Session, observers: &mut JoinSet<()>) -> Result
 }
 
 /// Reverts what a panic or a cancelled phase left, and gives the namespace back.
-async fn roll_back_rest(target: &Target, log: &Log, ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>) {
+pub(super) async fn roll_back_rest(
+    target: &Target,
+    log: &Log,
+    ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>,
+) {
     let Some(shared) = ledger.lock().await.take() else { return };
     {
         let mut own = shared.lock().await;
