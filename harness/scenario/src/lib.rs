@@ -11,6 +11,7 @@
 //!
 //! No I/O happens here, and no input makes [`parse`] panic.
 
+pub mod catalogue;
 mod check;
 mod diagnostic;
 mod draft;
