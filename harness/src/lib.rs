@@ -12,6 +12,7 @@ use std::{
 pub mod cli;
 pub mod exit_code;
 pub mod expected_error;
+pub mod grafana;
 mod main_impl;
 pub mod output;
 pub mod stack;

@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     Judge(JudgeArgs),
     Slo(SloArgs),
+    Grafana(super::grafana::GrafanaArgs),
     Doctor(DoctorArgs),
     #[command(hide = true)]
     ControlPlane(ControlPlaneArgs),
@@ -359,7 +360,7 @@ pub struct AlertReceiverArgs {
     pub listen: SocketAddr,
 }
 
-fn address(text: &str) -> Result<String, String> {
+pub(super) fn address(text: &str) -> Result<String, String> {
     let known = ["http://", "https://", "service://"];
     match known.iter().find_map(|scheme| text.strip_prefix(scheme)) {
         None => Err(format!("it must begin with {}", known.join(", "))),
@@ -378,7 +379,7 @@ fn service(rest: &str) -> Result<(), String> {
     if name.is_empty() || port.parse::<u16>().is_err() { Err(bad()) } else { Ok(()) }
 }
 
-fn length(text: &str) -> Result<Length, String> {
+pub(super) fn length(text: &str) -> Result<Length, String> {
     let length = Length::parse(text).filter(|length| length.millis() > 0);
     length.ok_or_else(|| "it must be a duration as Prometheus writes it, such as 90s, 2h or 1h30m".to_owned())
 }

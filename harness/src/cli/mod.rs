@@ -9,6 +9,7 @@ mod control_plane;
 mod doctor;
 mod down;
 mod dry_run;
+mod grafana;
 mod judge;
 mod pace;
 mod recover;
@@ -39,6 +40,7 @@ impl App {
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,
+            Command::Grafana(args) => grafana::exec(args, context).await,
             Command::Doctor(args) => doctor::exec(&args, context),
             Command::ControlPlane(args) => control_plane::exec(args).await,
             Command::AlertReceiver(args) => alert_receiver::exec(args).await,

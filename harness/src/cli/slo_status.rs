@@ -20,7 +20,7 @@ use crate::{
 const CLOCK_ROUNDS: u32 = 2;
 
 pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, ExpectedError> {
-    let upstreams = Upstreams::new(client(args, context).await?).map_err(unreachable)?;
+    let upstreams = Upstreams::new(client(&args.prometheus, context).await?).map_err(unreachable)?;
     let prometheus = Prometheus::new(upstreams.connect(&args.prometheus).await.map_err(unreachable)?);
     let known = known_slos(&prometheus).await.map_err(unreachable)?;
     let wanted = if args.slos.is_empty() { known.clone() } else { args.slos.clone() };
@@ -45,8 +45,8 @@ pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, 
 }
 
 /// A client for the API server, which is only needed for `service://`.
-async fn client(args: &SloStatusArgs, context: &Context) -> Result<kube::Client, ExpectedError> {
-    if !args.prometheus.starts_with("service://") {
+pub(super) async fn client(address: &str, context: &Context) -> Result<kube::Client, ExpectedError> {
+    if !address.starts_with("service://") {
         // Never asked.
         let nowhere = kube::Config::new(axum::http::Uri::from_static("http://127.0.0.1:1"));
         return kube::Client::try_from(nowhere).map_err(|source| ExpectedError::Internal {
