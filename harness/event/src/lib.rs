@@ -12,6 +12,7 @@ mod kind;
 mod live;
 mod load;
 mod matcher;
+pub mod narrate;
 mod plan;
 mod slo;
 pub mod state;

@@ -13,7 +13,6 @@ mod links;
 mod loads;
 mod markdown;
 mod objectives;
-mod progress;
 mod result;
 mod style;
 mod summary;

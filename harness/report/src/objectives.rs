@@ -1,6 +1,7 @@
 //! What happened to the error budgets.
 
-use harness_event::{Event, EventKind, Millis, SloDefinition, Timestamp};
+pub(crate) use harness_event::narrate::burn;
+use harness_event::{Event, EventKind, Millis, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -103,19 +104,6 @@ impl SloReport {
             _ => {}
         }
     }
-}
-
-/// One line about an SLO's definition.
-pub(crate) fn defined(definition: &SloDefinition) -> String {
-    let windows: Vec<_> = definition.windows.iter().map(|one| window(one.window)).collect();
-    let (slo, period) = (&definition.slo, window(definition.period));
-    format!("SLO {slo}: {} over {period}, windows {}", percent(definition.objective), windows.join(", "))
-}
-
-/// A burn rate for people.
-pub(crate) fn burn(rate: f64) -> String {
-    let digits = if rate.abs() < 0.1 { 4 } else { 2 };
-    format!("{}x", trimmed(rate, digits))
 }
 
 /// A number of events, which `rate()` makes a fraction.

@@ -1,5 +1,6 @@
 //! How text looks: ANSI colours by meaning, symbols for terminals that can show them.
 
+pub use harness_event::state::Tone;
 use harness_event::{CheckOutcome, Outcome};
 
 /// What a terminal can show. Meaning never rests on colour or symbol alone: a word goes with it.
@@ -11,25 +12,10 @@ pub struct Style {
     pub unicode: bool,
 }
 
-/// What a piece of text means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    /// As expected.
-    Good,
-    /// Undecided, or worth a look.
-    Warn,
-    /// Not as expected.
-    Bad,
-    /// Secondary.
-    Dim,
-    /// Headings.
-    Strong,
-}
-
 impl Style {
     /// Paints text.
     pub fn paint(self, tone: Tone, text: &str) -> String {
-        if !self.color || text.is_empty() {
+        if !self.color || text.is_empty() || tone == Tone::Plain {
             return text.to_owned();
         }
         // The 16 ANSI colours only: they follow the user's theme.
@@ -39,6 +25,7 @@ impl Style {
             Tone::Bad => "31",
             Tone::Dim => "2",
             Tone::Strong => "1",
+            Tone::Plain => "0",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::Series;
+use super::{Series, expectations::Followed};
 use crate::{
     AlertRule, CancelReason, CheckOutcome, ClusterEvent, FaultSpec, Labels, LoadPhase, LoadSample, LoadSpec,
     LoadStats, Millis, Notification, ObservedAutoscaler, ObservedBudget, ObservedPod, ObservedWorkload,
     Phase, Plan, PodLog, PodUsage, RunMode, RunTarget, SloDefinition, SloSample, SloUsage, Timestamp,
-    Verdict,
+    Verdict, narrate::Narrator,
 };
 
 /// Everything that a view shows of a run.
@@ -23,7 +23,7 @@ pub struct RunState {
     pub plan: Option<Plan>,
     /// What it is pointed at.
     pub target: Option<RunTarget>,
-    /// Wall clock of the first event.
+    /// Wall clock of the run's start: the first event's time less the time that had passed by then.
     pub started_at: Timestamp,
     /// Wall clock of the last event.
     pub now: Timestamp,
@@ -51,7 +51,7 @@ pub struct RunState {
     pub loads: Vec<LoadView>,
     /// Pods by namespace and name. Those that are gone stay for [`PodView::KEPT`].
     pub pods: BTreeMap<(String, String), PodView>,
-    /// Workloads by name.
+    /// Workloads by `kind/name`, as `deployment/api`.
     pub workloads: BTreeMap<String, ObservedWorkload>,
     /// Autoscalers by name.
     pub autoscalers: BTreeMap<String, AutoscalerView>,
@@ -79,6 +79,32 @@ pub struct RunState {
     pub log: VecDeque<LogLineView>,
     /// Names of alerts that the plan expects or allows.
     pub expected_alerts: BTreeSet<String>,
+    /// What the fold itself needs.
+    pub(super) memo: Memo,
+}
+
+/// What the fold remembers beside what it shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Memo {
+    /// Makes the log's lines.
+    pub(super) narrator: Narrator,
+    /// Offset of Prometheus' clock against ours, as first measured.
+    pub(super) clock_offset: Millis,
+    /// Places in [`RunState::faults`] and [`RunState::loads`].
+    pub(super) faults: BTreeMap<String, usize>,
+    pub(super) loads: BTreeMap<String, usize>,
+    /// Pods that are gone, in the order in which they went.
+    pub(super) gone_pods: VecDeque<(Millis, (String, String))>,
+    /// Alerts in the order in which they became inactive.
+    pub(super) quiet_alerts: VecDeque<(Millis, Labels)>,
+    /// Objects with Events, in the order in which they were first spoken of.
+    pub(super) objects: VecDeque<String>,
+    /// Alerts that were active when the baseline ended, in this state, and have been so since.
+    pub(super) baseline: BTreeMap<Labels, AlertPhase>,
+    /// Last result of each steady-state check, with the time at which it was asked.
+    pub(super) steady_asked: BTreeMap<String, (Millis, bool)>,
+    /// How each expectation is followed, in the plan's order.
+    pub(super) followed: Vec<Followed>,
 }
 
 /// A phase with its time.
@@ -147,6 +173,8 @@ pub struct FaultView {
     pub reverted: Option<Millis>,
     /// Somebody wanted it undone before its time.
     pub stopped_by_hand: bool,
+    /// Why it did not happen, or that its effect was not seen; stays when it is undone.
+    pub failure: Option<String>,
 }
 
 /// How far a load is.
@@ -191,6 +219,12 @@ pub struct LoadView {
     pub p95: Series,
     /// 99th percentile.
     pub p99: Series,
+    /// Somebody wanted it to end before its time.
+    pub stopped_by_hand: bool,
+    /// Starts that its schedule asked for, and requests begun; known at its end, none without a rate.
+    pub due: Option<(u64, u64)>,
+    /// The farthest that it was behind its schedule so far.
+    pub most_behind: Millis,
     /// Measured at its end, by phase and step (all steps: none).
     pub measured: Vec<(LoadPhase, Option<String>, LoadStats)>,
 }
@@ -204,7 +238,7 @@ pub struct PodView {
     pub changed: Millis,
     /// What it uses.
     pub usage: Option<PodUsage>,
-    /// CPU in thousandths of a core.
+    /// CPU in thousandths of a core; few points, since there may be many pods.
     pub cpu: Series,
     /// Statuses that it went through, with their time, oldest first, bounded.
     pub history: VecDeque<(Millis, String)>,
@@ -268,7 +302,7 @@ pub enum AlertKind {
     Allowed,
     /// It fails the run if it fires after the first fault.
     Unexpected,
-    /// Nothing is expected here: a watch, a game day.
+    /// Nothing is expected here (a watch, a game day), or it was active before anything was done and has been so since.
     Unjudged,
 }
 
@@ -283,6 +317,8 @@ pub struct AlertView {
     pub since: Millis,
     /// Is it wanted?
     pub kind: AlertKind,
+    /// When Prometheus says that it became active, on its clock; may be before the run.
+    pub active_at: Option<Timestamp>,
     /// Value of its expression.
     pub value: Option<String>,
     /// States that it went through, oldest first, bounded.
@@ -311,6 +347,11 @@ pub enum Progress {
         /// After the clock's start; absent where the expectation has no point in time.
         after: Option<Millis>,
     },
+    /// What is expected was seen, but only after its deadline, as far as polling can tell; the evidence will decide.
+    Late {
+        /// After the clock's start.
+        after: Millis,
+    },
     /// It cannot be met any more; why.
     Missed {
         /// What was seen, or not.
@@ -334,7 +375,7 @@ pub struct ExpectationView {
     pub id: String,
     /// One sentence.
     pub title: String,
-    /// Deadline, from its clock's start.
+    /// Deadline, from its clock's start; absent where none is to be met by a single point in time.
     pub deadline: Option<Millis>,
     /// How it stands.
     pub progress: Progress,

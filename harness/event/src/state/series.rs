@@ -16,10 +16,15 @@ pub struct Series {
 impl Series {
     /// Adds a point; the oldest goes if there are too many. A point at the time of the last one replaces it.
     pub fn push(&mut self, elapsed: Millis, value: Option<f64>) {
+        self.push_bounded(elapsed, value, SERIES_LENGTH);
+    }
+
+    /// As [`Self::push`], with a bound of its own.
+    pub(super) fn push_bounded(&mut self, elapsed: Millis, value: Option<f64>, bound: usize) {
         if self.points.back().is_some_and(|(last, _)| *last == elapsed) {
             self.points.pop_back();
         }
-        if self.points.len() == SERIES_LENGTH {
+        while self.points.len() >= bound.max(1) {
             self.points.pop_front();
         }
         self.points.push_back((elapsed, value));

@@ -62,7 +62,8 @@ fn judge(facts: &Facts<'_>, plan: &Plan, expectation: &Expectation) -> Judged {
     }
 }
 
-fn deadline(kind: &ExpectationKind) -> Option<Millis> {
+/// When an expectation is to be met, from its clock's start.
+pub(crate) fn deadline(kind: &ExpectationKind) -> Option<Millis> {
     match kind {
         ExpectationKind::Alert(alert) => Some(alert.within),
         ExpectationKind::Http(expected) => (expected.within != Millis(0)).then_some(expected.within),

@@ -36,4 +36,5 @@ mod unexpected;
 mod workload;
 
 pub use autoscaling::Scaling;
+pub(crate) use conclude::deadline;
 pub use outcome::{Check, CheckOutcome, Detection, Outcome, Resolution, Verdict};

@@ -1,16 +1,11 @@
 //! What goes on for a long time: loads, autoscalers, error budgets. Told when something changes, and every few seconds.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use harness_event::{
-    EventKind, LoadSample, LoadSpec, Millis, ObservedAutoscaler, ObservedBudget, Plan, SloDefinition,
-    SloSample,
-};
-
+use super::figures::{burn, latency, percent, trimmed, window};
 use crate::{
-    duration::{latency, trimmed, window},
-    objectives::burn,
-    style::{Style, Tone},
+    EventKind, LoadSample, LoadSpec, Millis, ObservedAutoscaler, ObservedBudget, Plan, SloDefinition,
+    SloSample, state::Tone,
 };
 
 /// A load that was started for its own sake is told about this often.
@@ -20,19 +15,20 @@ const BACKGROUND: Millis = Millis::from_secs(30);
 /// Burn rates at which Sloth's alerts change their minds.
 const STEPS: [f64; 4] = [1.0, 3.0, 6.0, 14.4];
 
-type Line = Option<(Option<Tone>, String)>;
+/// A line, if there is one.
+pub(super) type Line = Option<(Tone, String)>;
 
 /// Holds what was said last.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    loads: HashMap<String, LoadProgress>,
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Progress {
+    loads: BTreeMap<String, LoadProgress>,
     /// Wanted replicas and hindrances of each autoscaler.
-    autoscalers: HashMap<String, (i32, Vec<String>)>,
-    broken_budgets: HashMap<String, bool>,
-    slos: HashMap<String, SloProgress>,
+    autoscalers: BTreeMap<String, (i32, Vec<String>)>,
+    broken_budgets: BTreeMap<String, bool>,
+    slos: BTreeMap<String, SloProgress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct LoadProgress {
     model: String,
     every: Millis,
@@ -41,7 +37,7 @@ struct LoadProgress {
 }
 
 /// What happened since the last line.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Sum {
     length: Millis,
     requests: u64,
@@ -51,31 +47,40 @@ struct Sum {
     p99_us: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct SloProgress {
     windows: Vec<Millis>,
     step: usize,
 }
 
+/// `closed model: 100 users`.
+pub(super) fn model(spec: &LoadSpec) -> String {
+    match spec.is_open() {
+        true => format!("open model, at most {} requests in flight", spec.users),
+        false => format!("closed model: {} users", spec.users),
+    }
+}
+
 impl Progress {
     /// Knows what the loads are to be.
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let load = |spec: &LoadSpec| {
-            let model = match spec.is_open() {
-                true => format!("open model, at most {} requests in flight", spec.users),
-                false => format!("closed model: {} users", spec.users),
-            };
-            let every = if spec.is_background() { BACKGROUND } else { TIMED };
-            (spec.name.clone(), LoadProgress { model, every, ..LoadProgress::default() })
-        };
-        Self { loads: plan.loads.iter().map(load).collect(), ..Self::default() }
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut progress = Self::default();
+        plan.loads.iter().for_each(|spec| progress.load_planned(spec));
+        progress
     }
 
-    pub(crate) fn of_load(&mut self, kind: &EventKind) -> Line {
+    /// One more load.
+    pub(super) fn load_planned(&mut self, spec: &LoadSpec) {
+        let every = if spec.is_background() { BACKGROUND } else { TIMED };
+        let load = LoadProgress { model: model(spec), every, ..LoadProgress::default() };
+        self.loads.insert(spec.name.clone(), load);
+    }
+
+    pub(super) fn of_load(&mut self, kind: &EventKind) -> Line {
         match kind {
             EventKind::LoadStarted { load, .. } => {
                 let model = self.loads.get(load).map_or("", |load| load.model.as_str());
-                Some((Some(Tone::Strong), format!("load {load} begins ({model})")))
+                Some((Tone::Strong, format!("load {load} begins ({model})")))
             }
             EventKind::LoadSampled { load, sample } => {
                 let text = self.loads.entry(load.clone()).or_default().sampled(sample)?;
@@ -88,20 +93,20 @@ impl Progress {
                     "stopped" => "it was stopped",
                     other => other,
                 };
-                Some((Some(Tone::Strong), format!("load {load} ends after {begun} requests: {why}")))
+                Some((Tone::Strong, format!("load {load} ends after {begun} requests: {why}")))
             }
             EventKind::LoadFailed { load, error } => {
-                Some((Some(Tone::Bad), format!("load {load} could not be carried out: {error}")))
+                Some((Tone::Bad, format!("load {load} could not be carried out: {error}")))
             }
             _ => None,
         }
     }
 
-    pub(crate) fn of_autoscaler(&mut self, seen: &ObservedAutoscaler, style: Style) -> Line {
+    pub(super) fn of_autoscaler(&mut self, seen: &ObservedAutoscaler, arrow: &str) -> Line {
         let name = &seen.autoscaler;
         if !seen.exists {
             self.autoscalers.remove(name);
-            return Some((Some(Tone::Bad), format!("hpa {name} is gone")));
+            return Some((Tone::Bad, format!("hpa {name} is gone")));
         }
         let hinders = |condition: &&String| {
             condition.starts_with("ScalingActive=False") || condition.starts_with("AbleToScale=False")
@@ -115,39 +120,44 @@ impl Progress {
         match old {
             None => {
                 let (desired, min, max) = (seen.desired, seen.min, seen.max);
-                Some((Some(Tone::Dim), format!("hpa {name}: {desired} wanted, {min} to {max}{metrics}")))
+                Some((Tone::Dim, format!("hpa {name}: {desired} wanted, {min} to {max}{metrics}")))
             }
             Some((before, _)) if before != seen.desired => {
-                let (arrow, now) = (style.arrow(), seen.desired);
-                Some((Some(Tone::Strong), format!("hpa {name} {before} {arrow} {now}{metrics}")))
+                let now = seen.desired;
+                Some((Tone::Strong, format!("hpa {name} {before} {arrow} {now}{metrics}")))
             }
             Some((_, before)) if before != blocked => Some(match blocked.is_empty() {
-                true => (Some(Tone::Good), format!("hpa {name} is at work again{metrics}")),
-                false => (Some(Tone::Warn), format!("hpa {name}: {}{metrics}", blocked.join(", "))),
+                true => (Tone::Good, format!("hpa {name} is at work again{metrics}")),
+                false => (Tone::Warn, format!("hpa {name}: {}{metrics}", blocked.join(", "))),
             }),
             Some(_) => None,
         }
     }
 
-    pub(crate) fn of_budget(&mut self, seen: &ObservedBudget) -> Line {
+    pub(super) fn of_budget(&mut self, seen: &ObservedBudget) -> Line {
         let name = &seen.budget;
         if !seen.exists {
-            return Some((Some(Tone::Warn), format!("disruption budget {name} is gone")));
+            return Some((Tone::Warn, format!("disruption budget {name} is gone")));
         }
         let broken = seen.up_to_date && seen.healthy < seen.demanded;
         let old = self.broken_budgets.insert(name.clone(), broken).unwrap_or(false);
         let (healthy, demanded) = (seen.healthy, seen.demanded);
         let text = format!("disruption budget {name}: {healthy} healthy, {demanded} demanded");
-        (broken != old).then_some((Some(if broken { Tone::Bad } else { Tone::Good }), text))
+        (broken != old).then_some((if broken { Tone::Bad } else { Tone::Good }, text))
     }
 
-    pub(crate) fn slo_defined(&mut self, definition: &SloDefinition) {
-        let windows = definition.windows.iter().map(|one| one.window).collect();
+    pub(super) fn slo_defined(&mut self, definition: &SloDefinition) -> Line {
+        let windows: Vec<_> = definition.windows.iter().map(|one| one.window).collect();
+        let texts: Vec<_> = windows.iter().map(|length| window(*length)).collect();
+        let (slo, period) = (&definition.slo, window(definition.period));
+        let objective = percent(definition.objective);
+        let text = format!("SLO {slo}: {objective} over {period}, windows {}", texts.join(", "));
         self.slos.insert(definition.slo.clone(), SloProgress { windows, step: 0 });
+        Some((Tone::Dim, text))
     }
 
     /// A line when the highest burn rate passes one of the steps.
-    pub(crate) fn of_slo(&mut self, sample: &SloSample) -> Line {
+    pub(super) fn of_slo(&mut self, sample: &SloSample) -> Line {
         let known = self.slos.entry(sample.slo.clone()).or_default();
         let rates: Vec<f64> = sample.burn_rates.iter().flatten().copied().collect();
         let highest = rates.iter().copied().max_by(f64::total_cmp)?;
@@ -161,7 +171,7 @@ impl Progress {
             .filter_map(|(length, rate)| Some(format!("{} {}", window(*length), burn((*rate)?))))
             .collect();
         let tone = if step > before { Tone::Warn } else { Tone::Good };
-        Some((Some(tone), format!("SLO {} burns {}", sample.slo, texts.join(", "))))
+        Some((tone, format!("SLO {} burns {}", sample.slo, texts.join(", "))))
     }
 }
 
@@ -183,15 +193,15 @@ impl LoadProgress {
             "{rate}/s, {failed} of {requests} failed, p99 up to {}, {users} users{late}",
             latency(p99_us)
         );
-        Some(((failed > 0).then_some(Tone::Warn), text))
+        Some((if failed > 0 { Tone::Warn } else { Tone::Plain }, text))
     }
 }
 
 impl Sum {
     fn add(&mut self, sample: &LoadSample) {
         self.length = self.length + sample.length;
-        self.requests += sample.requests;
-        self.failed += sample.failed;
+        self.requests = self.requests.saturating_add(sample.requests);
+        self.failed = self.failed.saturating_add(sample.failed);
         self.users = sample.users;
         self.behind = self.behind.max(sample.behind);
         self.p99_us = self.p99_us.max(sample.p99_us);
