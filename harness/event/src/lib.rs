@@ -7,6 +7,7 @@
 //! This crate does no I/O and knows neither Kubernetes nor Prometheus.
 
 mod autoscaling;
+mod chronicle;
 mod event;
 mod kind;
 mod live;
@@ -22,6 +23,7 @@ pub mod verdict;
 mod wire;
 
 pub use autoscaling::{AutoscalerExpectation, AutoscalerGoal, ObservedAutoscaler, ObservedBudget};
+pub use chronicle::{Chronicle, Deed, DeedKind, SeenAlert, WrittenNote};
 pub use event::Event;
 pub use kind::{
     AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, EventKind,
