@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness_event::PodLog;
+use harness_event::{Millis, PodLog};
 
 /// A wish of the person at the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,42 @@ pub enum Request {
         /// The text.
         text: String,
     },
+    /// Move in a recorded run. For replays.
+    Replay(ReplayCommand),
+}
+
+/// How a replay is to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayCommand {
+    /// Stop if it plays, play if it stands.
+    PlayOrPause,
+    /// So many events onward (negative: back), then stand.
+    Step(i64),
+    /// So much of the run's time onward (negative: back).
+    Skip(Millis),
+    /// To the next (positive) or the previous (negative) phase, fault, or change of an alert.
+    Mark(i64),
+    /// To the start of the run.
+    Start,
+    /// To its end.
+    End,
+    /// Play twice as fast.
+    Faster,
+    /// Play half as fast.
+    Slower,
+}
+
+/// Where a replay is. Shown in the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Playback {
+    /// It plays; else it stands.
+    pub playing: bool,
+    /// Seconds of the run in one second.
+    pub speed: f64,
+    /// Time since the start of the run.
+    pub position: Millis,
+    /// Length of the run.
+    pub length: Millis,
 }
 
 /// What the host answers.

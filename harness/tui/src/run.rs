@@ -1,0 +1,156 @@
+//! The loop: take everything that waits, then draw at most once.
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use ratatui::{Terminal, backend::Backend, buffer::Buffer, layout::Rect};
+
+use crate::{
+    Request,
+    app::{App, Effect},
+    input::Input,
+    keys::Mode,
+    limiter::FrameLimiter,
+    mailbox::{Feed, Message},
+    screen,
+    terminal::{Guard, is_taken},
+};
+
+/// How the view looks and behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Colours are used.
+    pub color: bool,
+    /// Symbols outside ASCII are used.
+    pub unicode: bool,
+    /// What is viewed. The first event's mode counts, except for replays.
+    pub mode: Mode,
+    /// The view ends as soon as the run does. Else it stays until the person leaves it.
+    pub leave_when_over: bool,
+    /// Panics are written here before anything else.
+    pub panic_log: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { color: true, unicode: true, mode: Mode::default(), leave_when_over: false, panic_log: None }
+    }
+}
+
+impl Options {
+    /// As the environment asks for: no colours with a `NO_COLOR` that is not empty (<https://no-color.org>) or on a dumb terminal;
+    /// ASCII only unless the locale (`LC_ALL`, else `LC_CTYPE`, else `LANG`) is UTF-8.
+    #[must_use]
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase().replace('-', "");
+        Self {
+            color: set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb"),
+            unicode: locale.ends_with("utf8"),
+            ..Self::default()
+        }
+    }
+}
+
+/// How the view ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The last screen, to be left in the terminal: lines with escape sequences for the styles if colours are on. Present if the
+    /// person asked for it.
+    pub last_screen: Option<String>,
+}
+
+/// Shows a run until the person leaves it (or it ends, with [`Options::leave_when_over`]). Takes the terminal, gives it back, and
+/// blocks its thread; `on_request` is called on it and must not block.
+///
+/// # Errors
+/// If the terminal cannot be used, or is gone. What the run does then is the host's decision.
+pub fn run(options: Options, feed: &Feed, mut on_request: impl FnMut(Request)) -> io::Result<Exit> {
+    let started = Instant::now();
+    let guard = Guard::take(options.panic_log.clone(), feed.sender())?;
+    let mut terminal = guard.screen()?;
+    let input = Input::start(feed.sender())?;
+    let mut app = App::new(&options);
+    let mut limiter = FrameLimiter::default();
+    let mut last = Buffer::default();
+    let size = terminal.size()?;
+    app.update(Message::Resized(size.width, size.height));
+
+    let keep = 'view: loop {
+        let (messages, merged) = feed.take(limiter.wait(started.elapsed()));
+        if !is_taken() {
+            // Another thread panicked and gave the terminal back.
+            break false;
+        }
+        app.update(Message::Tick(started.elapsed()));
+        app.received(messages.len(), merged);
+        if !messages.is_empty() {
+            limiter.want();
+        }
+        for message in messages {
+            if let Message::InputLost(error) = message {
+                return Err(io::Error::other(format!("the keyboard cannot be read: {error}")));
+            }
+            for effect in app.update(message) {
+                match effect {
+                    Effect::Request(request) => on_request(request),
+                    Effect::Quit { keep } => {
+                        if keep {
+                            app.prepare();
+                            last = Buffer::empty(Rect::new(0, 0, app.ui.size.0, app.ui.size.1));
+                            app.render(last.area, &mut last);
+                        }
+                        break 'view keep;
+                    }
+                }
+            }
+        }
+        if limiter.due(started.elapsed()) {
+            draw(&mut terminal, &mut app)?;
+            limiter.drawn(started.elapsed());
+        }
+    };
+    drop(input);
+    drop(guard);
+    let last_screen = keep.then(|| screen::text(&last, options.color));
+    Ok(Exit { last_screen })
+}
+
+fn draw<B: Backend>(terminal: &mut Terminal<B>, app: &mut App) -> Result<(), B::Error> {
+    app.prepare();
+    terminal.draw(|frame| {
+        let area = frame.area();
+        app.ui.size = (area.width, area.height);
+        app.render(area, frame.buffer_mut());
+    })?;
+    Ok(())
+}
+
+/// Longest time from a fact to the screen: a frame's gap, and drawing it.
+pub const PROMPT: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> (bool, bool) {
+        let variable =
+            |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let options = Options::from_environment(variable);
+        (options.color, options.unicode)
+    }
+
+    #[test]
+    fn the_environment_says_what_a_terminal_can_do() {
+        assert_eq!(from(&[("LANG", "de_CH.UTF-8"), ("TERM", "xterm")]), (true, true));
+        assert_eq!(from(&[("LANG", "C.utf8"), ("NO_COLOR", "1")]), (false, true));
+        assert_eq!(from(&[("LANG", "de_CH.UTF-8"), ("NO_COLOR", "")]), (true, true), "empty is not set");
+        assert_eq!(from(&[("LC_ALL", "C"), ("LANG", "de_CH.UTF-8")]), (true, false), "LC_ALL wins");
+        assert_eq!(from(&[("TERM", "dumb")]), (false, false));
+        assert_eq!(from(&[]), (true, false));
+    }
+}
