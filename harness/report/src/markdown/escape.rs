@@ -25,7 +25,8 @@ pub(super) fn text(text: &str) -> String {
         Some('-' | '+' | '=') => out.insert(0, '\\'),
         Some(digit) if digit.is_ascii_digit() => {
             let end = out.find(|c: char| !c.is_ascii_digit()).unwrap_or(out.len());
-            if out[end..].starts_with(['.', ')']) {
+            let rest = &out[end..];
+            if rest.starts_with(['.', ')']) && rest[1..].chars().next().is_none_or(char::is_whitespace) {
                 out.insert(end, '\\');
             }
         }
@@ -47,9 +48,17 @@ pub(super) fn code(text: &str, in_table: bool) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
+/// Control characters, those that turn the direction of the text around them, and those that are no characters: no name may
+/// disguise itself.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+        || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
 /// Without control characters and line ends, of bounded length.
 fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if is_invisible(c) { ' ' } else { c }).collect();
     let words = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.chars().count() <= LONGEST {
         return words;
@@ -67,7 +76,7 @@ mod tests {
         assert_eq!(text("one\n\ntwo\t\u{7}three"), "one two three");
         assert_eq!(text("- x"), r"\- x");
         assert_eq!(text("12. x"), r"12\. x");
-        assert_eq!(text("1.5 s"), r"1\.5 s");
+        assert_eq!(text("1.5 s"), "1.5 s");
     }
 
     #[test]
