@@ -90,6 +90,21 @@ impl Output {
         state.write(&format!("{clear}{text}\n"));
     }
 
+    /// Writes a value as one JSON document.
+    ///
+    /// # Errors
+    /// None in practice: what is shown is plain data.
+    pub fn json(&self, value: &impl serde::Serialize) -> Result<(), crate::expected_error::ExpectedError> {
+        let text = serde_json::to_string_pretty(value).map_err(|source| {
+            crate::expected_error::ExpectedError::Internal {
+                what: "the result could not be written as JSON".to_owned(),
+                source: source.into(),
+            }
+        })?;
+        self.line(text);
+        Ok(())
+    }
+
     /// Shows a text that the next one replaces; nothing if the stream is no terminal.
     pub fn transient(&self, text: impl Display) {
         if !self.terminal {

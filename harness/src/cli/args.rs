@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use harness_slo::compress::Length;
 
+use super::{publish::PublishArgs, reports::ReportFiles};
 use crate::{exit_code, output::ColorArg};
 
 /// Breaks a system on purpose and proves what is seen of it.
@@ -80,6 +81,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Recover(RecoverArgs),
     Judge(JudgeArgs),
+    Report(super::report::ReportArgs),
     Slo(SloArgs),
     Grafana(super::grafana::GrafanaArgs),
     Doctor(DoctorArgs),
@@ -111,12 +113,12 @@ pub struct RunArgs {
     /// Leave the embedded stack running if this run starts it
     #[arg(long)]
     pub keep: bool,
-    /// Write a JUnit report, one test case per expectation
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Write the result as JSON (it is also kept with the run)
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Further copies of its reports.
+    #[command(flatten)]
+    pub reports: ReportFiles,
+    /// Where phases and faults are to be seen.
+    #[command(flatten)]
+    pub grafana: PublishArgs,
     /// Where the monitoring system is.
     #[command(flatten)]
     pub monitoring: MonitoringArgs,
@@ -227,12 +229,9 @@ Examples:
 pub struct JudgeArgs {
     /// Run: its id (or its first characters), `last`, or the path of an events.ndjson
     pub run: String,
-    /// Write a JUnit report
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Write the result as JSON
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Reports to write.
+    #[command(flatten)]
+    pub reports: ReportFiles,
 }
 
 /// Service level objectives: make their rules, show their error budgets

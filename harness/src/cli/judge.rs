@@ -16,13 +16,6 @@ pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, Expec
     if let Some(result) = RunResult::of(&log.events, &verdict) {
         out.line(out.paint(Style::Strong, &result.title));
         out.line(out.paint(Style::Dim, format_args!("{}, run {}", result.scenario, result.run)));
-        if let Some(path) = &args.json {
-            let json = result.to_json().map_err(|error| ExpectedError::Internal {
-                what: "the result could not be written as JSON".to_owned(),
-                source: error.into(),
-            })?;
-            reports::put(path, &json)?;
-        }
     }
     if log.torn {
         context.err.line("the last line of the log is incomplete and was left out: the run was interrupted");
@@ -30,12 +23,8 @@ pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, Expec
     for line in summary(&log.events, &verdict, reports::style(out)) {
         out.line(line);
     }
-    if let Some(path) = &args.junit {
-        let xml = harness_report::junit(&log.events, &verdict).map_err(|error| ExpectedError::Internal {
-            what: "the JUnit report could not be made".to_owned(),
-            source: error.into(),
-        })?;
-        reports::put(path, &xml)?;
+    for (format, path) in args.reports.wanted() {
+        reports::put(path, &format.make(&log.events, &verdict, &[])?)?;
     }
     if let Some(before) = recorded(&dir).filter(|before| before.verdict != verdict) {
         let text = format!("the run itself said: {}", before.verdict.outcome);

@@ -12,7 +12,9 @@ mod dry_run;
 mod grafana;
 mod judge;
 mod pace;
+mod publish;
 mod recover;
+mod report;
 mod reports;
 mod run;
 pub mod signals;
@@ -39,6 +41,7 @@ impl App {
             Command::Status(args) => status::exec(&args, context).await,
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
+            Command::Report(args) => report::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,
             Command::Grafana(args) => grafana::exec(args, context).await,
             Command::Doctor(args) => doctor::exec(&args, context),

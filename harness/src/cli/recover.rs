@@ -7,7 +7,7 @@ use harness_engine::{
     fault::{Ledger, LedgerFile, read_ledger},
 };
 
-use super::{Context, args::RecoverArgs, reports};
+use super::{Context, args::RecoverArgs, reports, reports::ReportFiles};
 use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},
@@ -107,7 +107,7 @@ async fn one(
         Ok(None) => {}
         Ok(Some(recovered)) => {
             summary.add(recovered, context);
-            reports::write(dir, &reports::read(dir)?.events, None, None)?;
+            reports::write(dir, &reports::read(dir)?.events, &ReportFiles::default(), &[], &context.err)?;
         }
         Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
         Err(error) => return Err(failed(&error)),

@@ -1,17 +1,128 @@
-//! Files that a run leaves: `events.ndjson`, `result.json`, `junit.xml`, in its directory and where the user asked for them.
+//! Files that a run leaves in its directory and where the user asked for them: finding, reading and making them.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use clap::{Args, ValueEnum};
 use harness_event::{Event, ReadLog, Verdict, read_log};
-use harness_report::{RunResult, Style, junit};
+use harness_report::{LineView, Link, MarkdownOptions, RunResult, Style};
 
-use crate::{expected_error::ExpectedError, output::Output, stack::StateDir};
+use crate::{
+    expected_error::{ExpectedError, chain},
+    output::Output,
+    stack::StateDir,
+};
 
 /// Name of the log in a run's directory.
 pub(super) const EVENTS: &str = "events.ndjson";
+
+/// A kind of report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Summary for the page of a CI job: summary.md
+    Markdown,
+    /// Test results, one case per expectation: junit.xml
+    Junit,
+    /// The result for programs: result.json
+    Json,
+    /// Chrome trace for Perfetto: trace.json
+    Trace,
+    /// What the line view shows, as text
+    Line,
+}
+
+impl Format {
+    /// Those that every run leaves. What machines decide by comes first.
+    pub(super) const FILES: [Self; 4] = [Self::Json, Self::Junit, Self::Markdown, Self::Trace];
+
+    /// Name of its file in a run's directory.
+    pub(super) const fn file(self) -> &'static str {
+        match self {
+            Self::Markdown => "summary.md",
+            Self::Junit => "junit.xml",
+            Self::Json => "result.json",
+            Self::Trace => "trace.json",
+            Self::Line => "run.txt",
+        }
+    }
+
+    /// Its name on the command line.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Junit => "junit",
+            Self::Json => "json",
+            Self::Trace => "trace",
+            Self::Line => "line",
+        }
+    }
+
+    /// The report's text.
+    pub(super) fn make(
+        self,
+        events: &[Event],
+        verdict: &Verdict,
+        links: &[Link],
+    ) -> Result<String, ExpectedError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal {
+            what: format!("{} could not be made", self.file()),
+            source,
+        };
+        match self {
+            Self::Markdown => {
+                let options = MarkdownOptions { links: links.to_vec() };
+                Ok(harness_report::markdown(events, verdict, &options))
+            }
+            Self::Junit => harness_report::junit(events, verdict).map_err(|error| failed(error.into())),
+            Self::Json => {
+                let none = || failed("the log does not begin with a run".into());
+                let result = RunResult::of(events, verdict).ok_or_else(none)?;
+                result.to_json().map_err(|error| failed(error.into()))
+            }
+            Self::Trace => harness_report::trace(events, verdict).map_err(|error| failed(error.into())),
+            Self::Line => Ok(line_view(events, verdict, Style { color: false, unicode: true })),
+        }
+    }
+}
+
+/// What the line view showed, and the summary after it.
+pub(super) fn line_view(events: &[Event], verdict: &Verdict, style: Style) -> String {
+    let mut view = LineView::new(style);
+    let lines = events.iter().flat_map(|event| view.lines(event));
+    let lines: Vec<_> = lines.chain(harness_report::summary(events, verdict, style)).collect();
+    lines.join("\n") + "\n"
+}
+
+/// Further copies of a run's reports.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Reports (all are also kept with the run)")]
+pub struct ReportFiles {
+    /// Write a JUnit report, one test case per expectation
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the result as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a summary in Markdown, for the page of a CI job
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+impl ReportFiles {
+    /// All files that were asked for.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.wanted().into_iter().map(|(_, path)| path)
+    }
+
+    /// What was asked for, and where it is to go.
+    pub(super) fn wanted(&self) -> Vec<(Format, &PathBuf)> {
+        let all =
+            [(Format::Json, &self.json), (Format::Junit, &self.junit), (Format::Markdown, &self.markdown)];
+        all.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect()
+    }
+}
 
 /// How the output looks: colours as decided for the stream, symbols by the locale.
 pub(super) fn style(out: &Output) -> Style {
@@ -22,34 +133,45 @@ pub(super) fn style(out: &Output) -> Style {
     Style { color: out.colored(), unicode: utf8 }
 }
 
-/// Writes the reports of a log.
+/// Writes the reports of a log into the run's directory, and copies to where they are wanted. One that cannot be made or written
+/// does not keep the others from being written. It is an error only if a machine decides by it or the user asked for it; else it
+/// is a warning.
 pub(super) fn write(
     dir: &Path,
     events: &[Event],
-    junit_to: Option<&Path>,
-    json_to: Option<&Path>,
+    copies: &ReportFiles,
+    links: &[Link],
+    err: &Output,
 ) -> Result<(), ExpectedError> {
     let verdict = Verdict::of(events);
-    let internal = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal {
-        what: what.to_owned(),
-        source,
-    };
-    let xml = junit(events, &verdict)
-        .map_err(|error| internal("the JUnit report could not be made", error.into()))?;
-    put(&dir.join("junit.xml"), &xml)?;
-    if let Some(path) = junit_to {
-        put(path, &xml)?;
-    }
-    if let Some(result) = RunResult::of(events, &verdict) {
-        let json = result
-            .to_json()
-            .map_err(|error| internal("the result could not be written as JSON", error.into()))?;
-        put(&dir.join("result.json"), &json)?;
-        if let Some(path) = json_to {
-            put(path, &json)?;
+    let mut first_error = None;
+    for format in Format::FILES {
+        let copies = copies.wanted().into_iter().filter(|(one, _)| *one == format);
+        let copies: Vec<_> = copies.map(|(_, path)| (path.clone(), true)).collect();
+        let needed = matches!(format, Format::Json | Format::Junit);
+        let own = (dir.join(format.file()), needed);
+        let mut failed = |error: ExpectedError, needed: bool| match needed {
+            true => {
+                first_error.get_or_insert(error);
+            }
+            false => warn(&error, err),
+        };
+        match format.make(events, &verdict, links) {
+            Ok(text) => {
+                for (path, needed) in [own].into_iter().chain(copies) {
+                    if let Err(error) = put(&path, &text) {
+                        failed(error, needed);
+                    }
+                }
+            }
+            Err(error) => failed(error, needed || !copies.is_empty()),
         }
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+fn warn(error: &ExpectedError, err: &Output) {
+    err.line(err.paint(crate::output::Style::Warn, format_args!("warning: {}", chain(error))));
 }
 
 /// Writes a file, making its directory.
@@ -65,7 +187,8 @@ pub(super) fn find(state: &StateDir, name: &str) -> Result<PathBuf, ExpectedErro
     if path.is_dir() && path.join(EVENTS).is_file() {
         return Ok(path.to_owned());
     }
-    if path.is_file() {
+    // Any file of a run stands for it.
+    if path.is_file() && path.with_file_name(EVENTS).is_file() {
         return Ok(path.parent().map_or_else(PathBuf::new, Path::to_owned));
     }
     let runs = all(state);
@@ -75,11 +198,12 @@ pub(super) fn find(state: &StateDir, name: &str) -> Result<PathBuf, ExpectedErro
     };
     let usage = |message: String| ExpectedError::Usage {
         message,
-        hint: Some(format!("runs are kept in {}", state.runs().display())),
+        hint: Some(format!("runs are kept in {}; `harness history` lists them", state.runs().display())),
     };
     match matching.as_slice() {
         [one] => Ok((*one).clone()),
         [] if name == "last" => Err(usage("there is no run yet".to_owned())),
+        [] if path.exists() => Err(usage(format!("{name} is no run: there is no {EVENTS}"))),
         [] => Err(usage(format!("there is no run {name:?}"))),
         several => {
             let ids: Vec<_> = several.iter().map(|dir| id(dir)).collect();
@@ -107,8 +231,19 @@ pub(super) fn read(dir: &Path) -> Result<ReadLog, ExpectedError> {
     let path = dir.join(EVENTS);
     let bytes =
         fs::read(&path).map_err(|source| ExpectedError::File { verb: "read", path: path.clone(), source })?;
-    read_log(bytes.as_slice()).map_err(|error| ExpectedError::Usage {
-        message: format!("{}: {}", path.display(), crate::expected_error::chain(&error)),
-        hint: None,
+    read_log(bytes.as_slice()).map_err(|error| {
+        let text = chain(&error);
+        match error {
+            harness_event::ReadError::Io(source) => {
+                ExpectedError::File { verb: "read", path: path.clone(), source }
+            }
+            _ => ExpectedError::Usage {
+                message: format!("{}: {text}", path.display()),
+                hint: Some(
+                    "what is damaged cannot be judged; the reports that the run itself wrote are beside it"
+                        .to_owned(),
+                ),
+            },
+        }
     })
 }

@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     args::{MonitoringArgs, RunArgs, StackArgs},
-    dry_run, pace, reports, signals,
+    dry_run, pace, publish, reports, signals,
 };
 use crate::{
     expected_error::{ExpectedError, chain},
+    grafana::annotations::Grafana,
     output::Output,
     stack::{self, Compression, History, Stack, StackOptions},
     target::Target,
@@ -35,9 +36,10 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     scenario.plan.compress = pace::wanted(args.stack.compress, scenario.plan.compress, context)?;
     let compress = scenario.plan.compress;
     let history = pace::history(scenario.plan.history, context)?;
+    let grafana = args.grafana.grafana()?;
     if !args.dry_run {
         // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
-        for path in args.junit.iter().chain(&args.json) {
+        for path in args.reports.paths() {
             reports::put(path, "")?;
         }
     }
@@ -61,7 +63,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
         Ok(connected) => connected,
         Err(error) => {
             record.not_ready(&error)?;
-            reports::write(&record.dir, &record.log.events(), args.junit.as_deref(), args.json.as_deref())?;
+            reports::write(&record.dir, &record.log.events(), &args.reports, &[], &context.err)?;
             return Err(error);
         }
     };
@@ -71,7 +73,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let verdict =
         run(record.options(&scenario, bring_up, compression.as_ref(), &cancel), &target, &record.log).await;
     let left = !verdict.left_behind.is_empty();
-    let result = finish(record, &verdict, &args, context);
+    let result = finish(record, &verdict, &args, grafana.as_ref(), context).await;
     // A stack in which a fault is left is kept: there is something to recover in it.
     take_down(stack, args.keep || left, context).await?;
     result
@@ -183,7 +185,13 @@ async fn take_down(stack: Option<Stack>, keep: bool, context: &Context) -> Resul
 }
 
 /// Reports and exit code.
-fn finish(record: Record, verdict: &Verdict, args: &RunArgs, context: &Context) -> Result<u8, ExpectedError> {
+async fn finish(
+    record: Record,
+    verdict: &Verdict,
+    args: &RunArgs,
+    grafana: Option<&Grafana>,
+    context: &Context,
+) -> Result<u8, ExpectedError> {
     let events = record.log.events();
     let dir = record.close();
     for line in harness_report::summary(&events, verdict, reports::style(&context.out)) {
@@ -192,7 +200,8 @@ fn finish(record: Record, verdict: &Verdict, args: &RunArgs, context: &Context) 
     context
         .out
         .line(context.out.paint(crate::output::Style::Dim, format_args!("recorded in {}", dir.display())));
-    let written = reports::write(&dir, &events, args.junit.as_deref(), args.json.as_deref());
+    let links = publish::publish(grafana, &events, context).await;
+    let written = reports::write(&dir, &events, &args.reports, &links, &context.err);
     match (written, verdict.outcome) {
         (Ok(()), outcome) => Ok(outcome.exit_code()),
         // What is left in the cluster is said by the exit code in any case.
@@ -287,6 +296,7 @@ impl Record {
                 arguments: vec![crate::LOAD_WORKER.to_owned()],
             },
             compression: compression.map(|one| (one.factor, one.unscaled.clone())),
+            control: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A dashboard is Grafana's classic JSON model, written by hand. Nothing generates it, so what a generator would guarantee is
 //! checked: [`check`] looks at the files alone, [`live`] asks a Prometheus for everything that a dashboard would ask it for.
 
+pub mod annotations;
 pub mod check;
 mod layout;
 pub mod live;

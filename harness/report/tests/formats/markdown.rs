@@ -135,11 +135,11 @@ fn it_is_never_longer_than_a_page_of_ci_takes() {
                 title: long.clone(),
                 ..one.clone()
             };
-            plan.expectations.extend((0..3000).map(many));
+            plan.expectations.extend((0..500).map(many));
             plan.title = long.clone();
             vec![EventKind::RunStarted { format, run, harness, scenario, scenario_sha256, mode, plan }]
         }
-        EventKind::Note { .. } => vec![EventKind::NoteWritten { text: long.clone() }; 3000],
+        EventKind::Note { .. } => vec![EventKind::NoteWritten { text: long.clone() }; 500],
         kind => vec![kind],
     });
     let events = runs::recorded(kinds.collect());
