@@ -75,7 +75,7 @@ pub(super) async fn check(plan: &Plan, client: &Client) -> Result<Found, Stopped
 
 /// Faults that scale what an autoscaler scales: it would undo them at once, and be undone with them. At zero it stands still. Where
 /// autoscalers cannot be listed, nothing is said: the fault needs no right to do so.
-async fn fought_over(plan: &Plan, client: &Client) -> Vec<String> {
+pub(super) async fn fought_over(plan: &Plan, client: &Client) -> Vec<String> {
     let scaled: Vec<_> = plan
         .faults
         .iter()
@@ -114,7 +114,7 @@ fn expected(plan: &Plan) -> impl Iterator<Item = (&Expectation, &AutoscalerExpec
 }
 
 /// All objects of a kind; none if the cluster does not serve it.
-async fn list<K>(client: &Client, namespace: &str) -> Result<Option<Vec<K>>, Stopped>
+pub(super) async fn list<K>(client: &Client, namespace: &str) -> Result<Option<Vec<K>>, Stopped>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
         + Clone

@@ -16,7 +16,7 @@ pub const DYING: &str = "dying";
 
 const SCRIPT: &str = r#"
 read -r assignment
-name=$(printf %s "$assignment" | sed 's/.*"load":{"name":"\([a-z]*\)".*/\1/')
+name=$(printf %s "$assignment" | sed 's/.*"load":{"name":"\([a-z0-9-]*\)".*/\1/')
 wanted=$(printf %s "$assignment" | sed -n 's/.*"requests":\([0-9]*\).*/\1/p')
 phase=$(printf %s "$assignment" | sed 's/.*"phase":"\([a-z]*\)"}$/\1/')
 orders=DIRECTORY/$name.orders

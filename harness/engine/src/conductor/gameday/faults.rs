@@ -1,0 +1,303 @@
+//! The faults of a game day: each a task of its own, from the wish to the proof that it is undone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+};
+
+use harness_event::{EventKind, FaultAction, FaultSpec, Plan};
+use tokio::{
+    sync::{Mutex, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{controls::FaultPlan, names::Names, targets};
+use crate::{
+    conductor::{autoscaling, inject, session::Session},
+    fault::{Ledger, PlannedFault},
+    monitor::chain,
+};
+
+/// All faults that were injected.
+pub(super) struct Faults {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+struct Shared {
+    session: Arc<Session>,
+    ledger: Arc<Mutex<Ledger>>,
+    names: Names,
+    on: StdMutex<On>,
+    /// Cancelled when all are to be undone.
+    stop: CancellationToken,
+}
+
+/// Faults that are on.
+#[derive(Default)]
+struct On {
+    faults: BTreeMap<String, Active>,
+    /// Counts those that ended: what was planned before the last one ended may rest on what that one did.
+    ended: u64,
+}
+
+struct Active {
+    touched: BTreeSet<String>,
+    stop: CancellationToken,
+    reverting: bool,
+}
+
+/// Why a place could not be taken.
+enum Taken {
+    /// By another fault, which is on.
+    By(String),
+    /// Something ended since the fault was planned: it is to be planned anew.
+    Stale,
+}
+
+impl On {
+    fn conflict(&self, touched: &BTreeSet<String>) -> Option<String> {
+        let (name, same) = self
+            .faults
+            .iter()
+            .find_map(|(name, fault)| Some((name, fault.touched.intersection(touched).next()?)))?;
+        Some(format!(
+            "fault {name:?} is on {same} already: each would take the other's change for the state to go back to. Wait \
+             until it is undone, or stop it"
+        ))
+    }
+}
+
+impl Faults {
+    pub(super) fn new(session: &Arc<Session>, ledger: &Arc<Mutex<Ledger>>, names: &Names) -> Self {
+        let shared = Shared {
+            session: session.clone(),
+            ledger: ledger.clone(),
+            names: names.clone(),
+            on: StdMutex::default(),
+            stop: session.cancel.child_token(),
+        };
+        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+    }
+
+    /// What a fault would do, found out without holding anything up.
+    pub(super) fn plan(&mut self, spec: FaultSpec, answer: oneshot::Sender<Result<FaultPlan, String>>) {
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move {
+            let planned = tokio::select! {
+                planned = shared.preview(&spec) => planned,
+                () = shared.stop.cancelled() => return,
+            };
+            // Who asked may have gone.
+            let _ = answer.send(planned);
+        });
+    }
+
+    /// Injects a fault.
+    pub(super) fn inject(&mut self, spec: FaultSpec, answer: oneshot::Sender<Result<String, String>>) {
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move { shared.life(spec, answer).await });
+    }
+
+    /// Undoes a fault before its time.
+    pub(super) fn stop(&self, name: &str) -> Result<(), String> {
+        let on = self.shared.on();
+        let fault = on.faults.get(name).ok_or_else(|| {
+            let names: Vec<&str> = on.faults.keys().map(String::as_str).collect();
+            match names.as_slice() {
+                [] => format!("fault {name:?} is not on; no fault is"),
+                names => format!("fault {name:?} is not on; on are {}", names.join(", ")),
+            }
+        })?;
+        if fault.reverting || fault.stop.is_cancelled() {
+            return Err(format!("fault {name:?} is being undone already"));
+        }
+        self.shared.session.log.record(EventKind::FaultStopped { fault: name.to_owned() });
+        fault.stop.cancel();
+        Ok(())
+    }
+
+    /// Waits until a task is over; pending if there is none. `Err` if it panicked.
+    pub(super) async fn next_over(&mut self) -> Result<(), String> {
+        match self.tasks.join_next().await {
+            Some(over) => over.map_err(|error| format!("a fault's task failed: {error}")),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Undoes everything that is on, and waits for it. `Err` if a task panicked: what it left is in the ledger.
+    pub(super) async fn finish(&mut self) -> Result<(), String> {
+        self.shared.stop.cancel();
+        let mut result = Ok(());
+        while let Some(over) = self.tasks.join_next().await {
+            if let Err(error) = over {
+                result = Err(format!("a fault's task failed: {error}"));
+            }
+        }
+        result
+    }
+}
+
+impl Shared {
+    fn on(&self) -> MutexGuard<'_, On> {
+        self.on.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault with its targets found, its place not yet taken.
+    async fn planned(&self, spec: &FaultSpec) -> Result<(PlannedFault, BTreeSet<String>), String> {
+        // Before it is looked at: a workload that another fault has changed would only seem broken.
+        if let Some(conflict) = self.on().conflict(&named(&spec.action)) {
+            return Err(conflict);
+        }
+        let (client, namespace) = (&self.session.target.client, &self.session.plan.namespace);
+        let planned = PlannedFault::plan(client, namespace, spec).await.map_err(|error| chain(&error))?;
+        let touched = targets::touched(client, namespace, &planned.snapshot).await?;
+        Ok((planned, touched))
+    }
+
+    async fn preview(&self, spec: &FaultSpec) -> Result<FaultPlan, String> {
+        let (planned, touched) = self.planned(spec).await?;
+        if let Some(conflict) = self.on().conflict(&touched) {
+            return Err(conflict);
+        }
+        let plan = Plan { faults: vec![spec.clone()], ..self.session.plan.clone() };
+        let mut warnings = autoscaling::fought_over(&plan, &self.session.target.client).await;
+        let holders: Vec<_> = touched.iter().filter(|one| one.starts_with("deployment/")).cloned().collect();
+        if let FaultAction::DeletePods { .. } = spec.action
+            && holders.len() > 1
+        {
+            warnings.push(format!("the selector takes pods of several workloads: {}", holders.join(", ")));
+        }
+        Ok(FaultPlan {
+            targets: planned.targets(),
+            effect: effect(spec, planned.targets().len()),
+            inverse: planned.inverse(),
+            warnings,
+        })
+    }
+
+    /// A fault from the wish to its end.
+    async fn life(&self, spec: FaultSpec, answer: oneshot::Sender<Result<String, String>>) {
+        let name = self.names.give(&spec.name);
+        let spec = FaultSpec { name: name.clone(), ..spec };
+        let begun = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err("the game day is over".to_owned()),
+            begun = self.begin(&spec) => begun,
+        };
+        let (planned, stop) = match begun {
+            Ok(begun) => begun,
+            Err(reason) => {
+                self.names.give_back(&name);
+                self.session.log.note(format!("fault {name} was not injected: {reason}"));
+                let _ = answer.send(Err(reason));
+                return;
+            }
+        };
+        if let Err(reason) = self.make_durable(&planned).await {
+            self.release(&name);
+            self.session.log.note(format!("fault {name} was not injected: {reason}"));
+            let _ = answer.send(Err(reason));
+            return;
+        }
+        let _ = answer.send(Ok(name.clone()));
+        if inject::apply(&self.session, &planned, &stop).await {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(planned.spec.duration.to_duration()) => {}
+            }
+        }
+        if let Some(fault) = self.on().faults.get_mut(&name) {
+            fault.reverting = true;
+        }
+        // Where it could not be undone, nothing else is done to its target.
+        if inject::revert(&self.session, &self.ledger, &name, &planned).await {
+            self.release(&name);
+        }
+    }
+
+    /// Finds the targets and takes their place, so that no other fault gets them.
+    async fn begin(&self, spec: &FaultSpec) -> Result<(PlannedFault, CancellationToken), String> {
+        if let Some(error) = self.session.log.failure() {
+            return Err(format!("what happens could not be recorded: {error}"));
+        }
+        loop {
+            let ended = self.on().ended;
+            let (planned, touched) = self.planned(spec).await?;
+            match self.take(&spec.name, touched, ended) {
+                Ok(stop) => return Ok((planned, stop)),
+                Err(Taken::By(conflict)) => return Err(conflict),
+                Err(Taken::Stale) => {}
+            }
+        }
+    }
+
+    fn take(&self, name: &str, touched: BTreeSet<String>, ended: u64) -> Result<CancellationToken, Taken> {
+        let mut on = self.on();
+        if let Some(conflict) = on.conflict(&touched) {
+            return Err(Taken::By(conflict));
+        }
+        if on.ended != ended {
+            return Err(Taken::Stale);
+        }
+        let stop = self.stop.child_token();
+        on.faults.insert(name.to_owned(), Active { touched, stop: stop.clone(), reverting: false });
+        Ok(stop)
+    }
+
+    fn release(&self, name: &str) {
+        let mut on = self.on();
+        on.faults.remove(name);
+        on.ended += 1;
+    }
+
+    /// The inverse is durable, and then the wish is a fact.
+    async fn make_durable(&self, planned: &PlannedFault) -> Result<(), String> {
+        let name = &planned.spec.name;
+        let durable = self.ledger.lock().await.plan(name, planned.snapshot.clone()).await;
+        durable.map_err(|error| chain(&error))?;
+        let log = &self.session.log;
+        let spec = FaultSpec { start: log.elapsed(), ..planned.spec.clone() };
+        log.record(EventKind::FaultRequested { spec });
+        log.record(EventKind::FaultPlanned {
+            fault: name.clone(),
+            action: planned.spec.action.clone(),
+            targets: planned.targets(),
+            inverse: planned.inverse(),
+        });
+        Ok(())
+    }
+}
+
+/// What a fault says itself that it changes.
+fn named(action: &FaultAction) -> BTreeSet<String> {
+    match action {
+        FaultAction::Scale { workload, .. } | FaultAction::Restart { workload } => {
+            BTreeSet::from([workload.to_string()])
+        }
+        FaultAction::DeletePods { .. } => BTreeSet::new(),
+    }
+}
+
+/// What a fault does, in a sentence.
+fn effect(spec: &FaultSpec, targets: usize) -> String {
+    let duration = spec.duration;
+    match &spec.action {
+        FaultAction::Scale { workload, replicas } => {
+            format!("scales {workload} to {replicas} for {duration}")
+        }
+        FaultAction::DeletePods { selector, grace_period_seconds, .. } => {
+            let pods = if targets == 1 { "pod" } else { "pods" };
+            let grace = match grace_period_seconds {
+                Some(0) => " at once, without a grace period".to_owned(),
+                Some(seconds) => format!(" with a grace period of {seconds}s"),
+                None => String::new(),
+            };
+            format!("deletes {targets} {pods} of {selector}{grace}; watched for {duration}")
+        }
+        FaultAction::Restart { workload } => {
+            format!("restarts the rollout of {workload}; watched for {duration}")
+        }
+    }
+}
