@@ -9,6 +9,7 @@ use std::{
 };
 
 use harness_event::{Event, EventKind, Millis, Timestamp, to_line};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Records facts in one total order. Clones share the log.
 #[derive(Clone)]
@@ -20,9 +21,20 @@ struct Inner {
     file: Option<File>,
     started: Instant,
     elapsed_before: Millis,
+    /// Number of the next event.
+    next: u64,
+    /// The events so far; none where they are not kept.
     events: Vec<Event>,
+    keep: bool,
     subscriber: Option<mpsc::Sender<Event>>,
+    listeners: Vec<Listener>,
     error: Option<io::Error>,
+}
+
+/// A part of the engine that acts on facts.
+struct Listener {
+    wants: fn(&EventKind) -> bool,
+    sender: UnboundedSender<Event>,
 }
 
 impl Log {
@@ -38,6 +50,14 @@ impl Log {
     /// A log in memory only, for what is no run.
     pub fn unrecorded() -> Self {
         Self::over(None, Vec::new(), None)
+    }
+
+    /// A log that only passes events on: nothing is recorded and none is kept, so that it can go on for days. [`Log::events`] is
+    /// empty.
+    pub fn passing(subscriber: mpsc::Sender<Event>) -> Self {
+        let log = Self::over(None, Vec::new(), Some(subscriber));
+        log.lock().keep = false;
+        log
     }
 
     /// Goes on with the log of an interrupted run. A torn last line is cut off first.
@@ -61,7 +81,17 @@ impl Log {
 
     fn over(file: Option<File>, events: Vec<Event>, subscriber: Option<mpsc::Sender<Event>>) -> Self {
         let elapsed_before = events.last().map_or(Millis(0), |event| event.elapsed);
-        let inner = Inner { file, started: Instant::now(), elapsed_before, events, subscriber, error: None };
+        let inner = Inner {
+            file,
+            started: Instant::now(),
+            elapsed_before,
+            next: events.len() as u64,
+            events,
+            keep: true,
+            subscriber,
+            listeners: Vec::new(),
+            error: None,
+        };
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -70,7 +100,8 @@ impl Log {
     pub fn record(&self, kind: EventKind) {
         let mut inner = self.lock();
         let elapsed = inner.elapsed_before + Millis::from(inner.started.elapsed());
-        let event = Event { seq: inner.events.len() as u64, at: Timestamp::now(), elapsed, kind };
+        let event = Event { seq: inner.next, at: Timestamp::now(), elapsed, kind };
+        inner.next += 1;
         if let Err(error) = inner.write(&event) {
             inner.error.get_or_insert(error);
         }
@@ -78,7 +109,20 @@ impl Log {
             // A view that has gone away does not stop a run.
             let _ = subscriber.send(event.clone());
         }
-        inner.events.push(event);
+        inner.listeners.retain(|listener| {
+            // One that has gone away is forgotten with the next fact that it would have wanted.
+            !(listener.wants)(&event.kind) || listener.sender.send(event.clone()).is_ok()
+        });
+        if inner.keep {
+            inner.events.push(event);
+        }
+    }
+
+    /// Facts of some kinds, from now on.
+    pub fn listen(&self, wants: fn(&EventKind) -> bool) -> UnboundedReceiver<Event> {
+        let (sender, receiver) = unbounded_channel();
+        self.lock().listeners.push(Listener { wants, sender });
+        receiver
     }
 
     /// Records a remark for people.
@@ -153,6 +197,26 @@ mod tests {
         let path = dir.path().join("events.ndjson");
         assert!(Log::create(&path, None).is_ok());
         assert!(Log::create(&path, None).is_err());
+    }
+
+    #[test]
+    fn a_log_that_passes_on_keeps_nothing_and_counts_all_the_same() {
+        let (sender, receiver) = mpsc::channel();
+        let log = Log::passing(sender);
+        let is_note = |kind: &EventKind| matches!(kind, EventKind::Note { .. });
+        let mut listener = log.listen(is_note);
+        log.note("one");
+        log.record(EventKind::NoteWritten { text: "of a person".into() });
+        log.note("two");
+        assert!(log.events().is_empty());
+        let seen: Vec<u64> = receiver.try_iter().map(|event| event.seq).collect();
+        assert_eq!(seen, [0, 1, 2]);
+        let heard: Vec<u64> =
+            std::iter::from_fn(|| listener.try_recv().ok()).map(|event| event.seq).collect();
+        assert_eq!(heard, [0, 2]);
+        drop(listener);
+        log.note("three");
+        assert!(log.lock().listeners.is_empty());
     }
 
     #[test]

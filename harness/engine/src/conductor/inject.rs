@@ -149,12 +149,17 @@ async fn timeline(
         targets,
         inverse,
     });
+    // Cancelled with the run, or by hand.
+    let stop = session.faults.begins(&name, &session.cancel);
     loads.begin_during().await;
-    if apply(session, &fault, &session.cancel).await {
-        wait_until(session, Instant::now() + fault.spec.duration.to_duration()).await;
+    if apply(session, &fault, &stop).await {
+        stop.run_until_cancelled(sleep_until(Instant::now() + fault.spec.duration.to_duration())).await;
     }
+    session.faults.ends(&name);
     ends.one();
-    revert(session, ledger, &name, &fault).await
+    let undone = revert(session, ledger, &name, &fault).await;
+    session.faults.over(&name);
+    undone
 }
 
 /// Sleeps until then; false if the run was cancelled meanwhile.

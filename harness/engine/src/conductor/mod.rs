@@ -9,6 +9,7 @@
 
 mod autoscaling;
 mod baseline;
+mod control;
 mod dry_run;
 mod evidence;
 mod inject;
@@ -19,6 +20,7 @@ mod run;
 mod session;
 mod stimulus;
 
+pub use control::Control;
 pub use dry_run::{DryRun, DryRunFault, DryRunLoad, dry_run};
 pub use recover::{RecoverError, Recovered, recover, recover_from_cluster};
 pub use run::{RunOptions, run};

@@ -7,7 +7,9 @@ use harness_event::{DetectionBound, EventKind, RunTarget};
 use super::{autoscaling, session::Session};
 use crate::{
     load::{PrepareError, PreparedLoad, prepare_loads},
-    monitor::{Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready},
+    monitor::{
+        Loaded, Position, ReadinessOptions, bounds, chain, clock_offset, preflight, prove_ready, rules,
+    },
     observe::slo::{Slo, check_slos},
 };
 
@@ -74,7 +76,7 @@ async fn connect(session: &Session) -> Result<(), Stopped> {
 }
 
 /// Asks again while the other side is starting.
-async fn retried<T, F: Future<Output = Result<T, crate::monitor::Error>>>(
+pub(super) async fn retried<T, F: Future<Output = Result<T, crate::monitor::Error>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, crate::monitor::Error> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
@@ -117,6 +119,7 @@ pub(super) struct Checked {
 pub(super) async fn check_configuration(session: &Session, directory: &Path) -> Result<Checked, Stopped> {
     let loaded = Loaded::read(&session.prometheus, &session.alertmanager).await;
     let loaded = loaded.map_err(|error| Stopped::not_ready("monitoring configuration", &error))?;
+    session.log.record(rules::rules_read(&loaded.groups));
     let preflight = preflight(&session.plan, &loaded);
     let autoscalers = autoscaling::check(&session.plan, &session.target.client).await?;
     let mut problems = preflight.problems;

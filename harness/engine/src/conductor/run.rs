@@ -5,18 +5,17 @@ use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 use futures::{FutureExt, StreamExt};
 use harness_event::{
     AlertState, AutoscalerGoal, CancelReason, CheckOutcome, EventKind, ExpectationKind, FORMAT_VERSION,
-    LoadPhase, Millis, Phase, Plan, PromqlMode, RunMode, Verdict, Window,
+    LoadPhase, Millis, Outcome, Phase, Plan, PromqlMode, RunMode, Verdict, Window,
 };
-use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, policy::v1::PodDisruptionBudget};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    baseline, evidence, inject, inject::NotInjected, prepare, prepare::Stopped, recovery, session::Session,
-    stimulus,
+    baseline, control, control::Control, evidence, inject, inject::NotInjected, prepare, prepare::Stopped,
+    recovery, session::Session, stimulus,
 };
 use crate::{
     Target,
@@ -24,10 +23,7 @@ use crate::{
     load::{Loads, WorkerCommand},
     log::Log,
     monitor::{Position, ReceiverEvent, chain, watch_alerts},
-    observe::{
-        Checks, SteadyState, is_served, run_probe, set_up_probe, slo::watch_slos, watch_autoscalers,
-        watch_budgets, watch_workloads,
-    },
+    observe::{Checks, Excerpts, Scope, SteadyState, run_probe, set_up_probe, slo::watch_slos, watch_system},
 };
 
 /// Pause between two looks at the alerts, for the live view.
@@ -60,10 +56,12 @@ pub struct RunOptions {
     /// Time compression of the alert rules, where the stack was brought up so: the factor, and rules whose thresholds do not
     /// scale, for people.
     pub compression: Option<(u32, Vec<String>)>,
+    /// What people ask of the run while it goes on, if there are any.
+    pub control: Option<mpsc::Receiver<Control>>,
 }
 
 /// Runs a scenario. Whatever happens, what was changed is changed back before this returns, or the verdict says what is left.
-pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
+pub async fn run(mut options: RunOptions, target: &Target, log: &Log) -> Verdict {
     log.record(EventKind::RunStarted {
         format: FORMAT_VERSION,
         run: options.run.clone(),
@@ -77,8 +75,9 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
         log.record(EventKind::TimeCompressed { factor: *factor, unscaled: unscaled.clone() });
     }
     let ledger = Arc::new(Mutex::new(None));
+    let wishes = options.control.take();
     // A panic of ours must not leave a fault behind.
-    if AssertUnwindSafe(phases(&options, target, log, &ledger)).catch_unwind().await.is_err() {
+    if AssertUnwindSafe(phases(&options, wishes, target, log, &ledger)).catch_unwind().await.is_err() {
         let reason = CancelReason::Internal("it panicked; the message is on standard error".to_owned());
         log.record(EventKind::RunCancelled { reason });
     }
@@ -94,6 +93,7 @@ pub async fn run(options: RunOptions, target: &Target, log: &Log) -> Verdict {
 
 async fn phases(
     options: &RunOptions,
+    wishes: Option<mpsc::Receiver<Control>>,
     target: &Target,
     log: &Log,
     ledger: &Arc<Mutex<Option<Arc<Mutex<Ledger>>>>>,
@@ -125,15 +125,36 @@ async fn phases(
     session.slos = slos;
     log.record(EventKind::PhaseFinished { phase: Phase::Prepare });
     let mut observers = JoinSet::new();
+    if let Some(wishes) = wishes {
+        let (faults, log, stop) = (session.faults.clone(), log.clone(), session.stop.clone());
+        observers.spawn(async move {
+            stop.run_until_cancelled(control::heed(wishes, faults, log)).await;
+        });
+    }
+    let excerpts = Excerpts::new(target.client.clone(), options.plan.namespace.clone(), log.clone());
+    observers.spawn(excerpts.clone().watch(session.stop.clone()));
     let launch = || Loads::launch(&loads, &options.load_worker, log, &options.cancel);
     let result = observed(&session, &own, position, &mut observers, launch).await;
     session.stop.cancel();
     observers.join_all().await;
+    if !options.cancel.is_cancelled() && result.is_ok() && !passes(log) {
+        // Who stops the run now does not want to wait for it.
+        options.cancel.run_until_cancelled(excerpts.read_rest()).await;
+    }
     if let Err(reason) = result {
         stopped(log, options, reason);
     } else if options.cancel.is_cancelled() {
         stopped(log, options, Stopped::Cancelled);
     }
+}
+
+/// Will the run pass, as its log stands?
+fn passes(log: &Log) -> bool {
+    let mut events = log.events();
+    let Some(last) = events.last().cloned() else { return false };
+    let kind = EventKind::RunFinished { demanded: Millis(0), bring_up: Millis(0) };
+    events.push(harness_event::Event { kind, ..last });
+    Verdict::of(&events).outcome == Outcome::Passed
 }
 
 pub(super) fn refuse_ledger(error: LedgerError) -> Stopped {
@@ -251,21 +272,8 @@ pub(super) async fn observe(
     let (sender, receiver) = watch::channel(SteadyState::Unknown);
     let (log, stop) = (&session.log, &session.stop);
     observers.spawn(checks.watch(log.clone(), sender, stop.clone()));
-    observers.spawn(watch_workloads(
-        session.target.client.clone(),
-        session.plan.namespace.clone(),
-        log.clone(),
-        stop.clone(),
-    ));
-    // A cluster may serve neither, and most scenarios need neither.
-    let (client, namespace) = (&session.target.client, &session.plan.namespace);
-    if is_served::<HorizontalPodAutoscaler>(client).await {
-        let watch = watch_autoscalers(client.clone(), namespace.clone(), log.clone(), stop.clone());
-        observers.spawn(watch);
-    }
-    if is_served::<PodDisruptionBudget>(client).await {
-        observers.spawn(watch_budgets(client.clone(), namespace.clone(), log.clone(), stop.clone()));
-    }
+    let scope = Scope::Namespace(session.plan.namespace.clone());
+    watch_system(&session.target.client, &scope, log, stop, observers).await;
     observers.spawn(watch_slos(
         session.prometheus.clone(),
         session.slos.clone(),

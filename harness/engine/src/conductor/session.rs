@@ -3,6 +3,7 @@
 use harness_event::{Plan, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::control::ActiveFaults;
 use crate::{
     Target,
     log::Log,
@@ -11,6 +12,7 @@ use crate::{
 };
 
 /// One run, connected.
+#[derive(Clone)]
 pub(super) struct Session {
     pub(super) run: String,
     pub(super) plan: Plan,
@@ -27,6 +29,8 @@ pub(super) struct Session {
     pub(super) started_at: Timestamp,
     /// The SLOs that are watched, once they are known.
     pub(super) slos: Vec<Slo>,
+    /// The faults that people may end before their time.
+    pub(super) faults: ActiveFaults,
 }
 
 impl Session {
@@ -51,6 +55,7 @@ impl Session {
             stop: CancellationToken::new(),
             started_at: Timestamp::now(),
             slos: Vec::new(),
+            faults: ActiveFaults::default(),
         })
     }
 }

@@ -1,6 +1,8 @@
 //! The rules that Prometheus has loaded, from `/api/v1/rules`, with the fields that say whether they work.
 
-use harness_event::{Labels, Millis, Timestamp};
+use std::collections::BTreeMap;
+
+use harness_event::{AlertRule, EventKind, Labels, Millis, Timestamp};
 use serde::{Deserialize, Deserializer};
 
 /// A rule group.
@@ -48,6 +50,9 @@ pub struct AlertingRule {
     /// Labels of the rule, templates not expanded.
     #[serde(default)]
     pub labels: Labels,
+    /// Annotations of the rule, templates not expanded.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
     /// `inactive`, `pending`, `firing`; `unknown` (3.8 and newer) or absent if never evaluated.
     #[serde(default)]
     pub state: String,
@@ -96,6 +101,9 @@ pub struct ActiveAlert {
     /// Evaluation at which it went pending.
     #[serde(default, deserialize_with = "time_or_zero")]
     pub active_at: Option<Timestamp>,
+    /// Value of the expression at the last evaluation, as Prometheus writes it.
+    #[serde(default)]
+    pub value: Option<String>,
 }
 
 impl Rule {
@@ -129,6 +137,20 @@ pub fn alerting(groups: &[RuleGroup]) -> impl Iterator<Item = (&RuleGroup, &Aler
     groups
         .iter()
         .flat_map(|group| group.rules.iter().filter_map(move |rule| Some((group, rule.as_alerting()?))))
+}
+
+/// All alerting rules as a fact, for people.
+pub fn rules_read(groups: &[RuleGroup]) -> EventKind {
+    let fact = |(group, rule): (&RuleGroup, &AlertingRule)| AlertRule {
+        alert: rule.name.clone(),
+        group: group.name.clone(),
+        expression: rule.query.clone(),
+        pending_for: rule.duration,
+        keep_firing_for: rule.keep_firing_for,
+        labels: rule.labels.clone(),
+        annotations: rule.annotations.clone(),
+    };
+    EventKind::AlertRulesRead { rules: alerting(groups).map(fact).collect() }
 }
 
 /// Evaluation interval of an alert; the longest if several groups define it, and of all groups if none does.

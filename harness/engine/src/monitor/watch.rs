@@ -24,7 +24,15 @@ pub fn watch_alerts(prometheus: Prometheus, every: Duration) -> impl Stream<Item
     })
 }
 
-type Known = BTreeMap<Labels, (String, Option<Timestamp>)>;
+/// State, start and value of each active alert.
+type Known = BTreeMap<Labels, Seen>;
+
+#[derive(Clone, Debug)]
+struct Seen {
+    state: String,
+    active_at: Option<Timestamp>,
+    value: Option<String>,
+}
 
 struct Watch {
     prometheus: Prometheus,
@@ -66,24 +74,30 @@ impl Watch {
 
 /// Takes over a list of active alerts; returns what changed, ended alerts first.
 fn changes(known: &mut Known, alerts: Vec<ActiveAlert>) -> Vec<EventKind> {
-    let now: Known = alerts.into_iter().map(|alert| (alert.labels, (alert.state, alert.active_at))).collect();
-    let seen = |labels: &Labels, state: &str| EventKind::AlertSeen {
+    let now: Known = alerts
+        .into_iter()
+        .map(|alert| {
+            (alert.labels, Seen { state: alert.state, active_at: alert.active_at, value: alert.value })
+        })
+        .collect();
+    let fact = |labels: &Labels, state: &str, seen: &Seen, value: Option<String>| EventKind::AlertSeen {
         labels: labels.clone(),
         state: state.to_owned(),
-        active_at: None,
-        value: None,
+        active_at: seen.active_at,
+        value,
     };
     // Another start means that it was inactive in between, even if no poll saw that.
-    let continues =
-        |labels: &Labels, since| now.get(labels).is_some_and(|(_, active_at)| *active_at == since);
+    let continues = |labels: &Labels, since| now.get(labels).is_some_and(|found| found.active_at == since);
     let ended = known
         .iter()
-        .filter(|(labels, (_, since))| !continues(labels, *since))
-        .map(|(labels, _)| seen(labels, "inactive"));
+        .filter(|(labels, last)| !continues(labels, last.active_at))
+        .map(|(labels, last)| fact(labels, "inactive", last, None));
+    // A value that changes with every evaluation is no news.
+    let same = |last: &Seen, found: &Seen| (&last.state, last.active_at) == (&found.state, found.active_at);
     let changed = now
         .iter()
-        .filter(|(labels, found)| known.get(*labels) != Some(found))
-        .map(|(labels, (state, _))| seen(labels, state));
+        .filter(|(labels, found)| !known.get(*labels).is_some_and(|last| same(last, found)))
+        .map(|(labels, found)| fact(labels, &found.state, found, found.value.clone()));
     let events = ended.chain(changed).collect();
     *known = now;
     events
@@ -101,10 +115,16 @@ mod tests {
                 labels: Labels::from([("alertname".to_owned(), (*name).to_owned())]),
                 state: (*state).to_owned(),
                 active_at: Some(Timestamp(*since)),
+                value: Some(format!("{since}e+00")),
             };
             let events = changes(&mut known, alerts.iter().map(alert).collect());
             let text = |event: &EventKind| match event {
-                EventKind::AlertSeen { labels, state, .. } => format!("{} {state}", labels["alertname"]),
+                EventKind::AlertSeen { labels, state, active_at, value } => {
+                    // An alert that has ended has no value any more, but a start.
+                    assert_eq!(value.is_none(), state == "inactive");
+                    assert!(active_at.is_some());
+                    format!("{} {state}", labels["alertname"])
+                }
                 other => format!("{other:?}"),
             };
             events.iter().map(text).collect::<Vec<_>>().join(", ")

@@ -15,7 +15,7 @@ use k8s_openapi::{
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use super::changes::{Change, watch};
+use super::changes::{Change, Key, Scope, watch};
 use crate::log::Log;
 
 /// Does the cluster serve this kind? Also true if it did not say: the watch then reports the outage.
@@ -28,18 +28,27 @@ pub async fn is_served<K: Resource<DynamicType = ()>>(client: &Client) -> bool {
 }
 
 /// Reports every change of an autoscaler, until told to stop.
-pub async fn watch_autoscalers(client: Client, namespace: String, log: Log, stop: CancellationToken) {
-    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client, &namespace);
-    let mut known: BTreeMap<String, ObservedAutoscaler> = BTreeMap::new();
+pub async fn watch_autoscalers(client: Client, scope: Scope, log: Log, stop: CancellationToken) {
+    let api: Api<HorizontalPodAutoscaler> = scope.api(&client);
+    let mut known: BTreeMap<Key, ObservedAutoscaler> = BTreeMap::new();
     let observe = |change: Change<HorizontalPodAutoscaler>| {
-        let seen = match change {
-            Change::Is(autoscaler) => observed_autoscaler(&autoscaler, Timestamp::now()),
-            Change::Gone(name) => {
-                let last = known.get(&name)?.clone();
-                ObservedAutoscaler { seen_at: Timestamp::now(), exists: false, ..last }
+        let (key, seen) = match change {
+            Change::Was(autoscaler) | Change::Is(autoscaler) => {
+                let key = Key::of(&autoscaler);
+                let mut seen = observed_autoscaler(&autoscaler, Timestamp::now());
+                seen.autoscaler = scope.name(&key);
+                if scope == Scope::All {
+                    seen.target.name = format!("{}/{}", key.namespace, seen.target.name);
+                }
+                (key, seen)
+            }
+            Change::Gone(key) => {
+                let last = known.remove(&key)?;
+                let gone = ObservedAutoscaler { seen_at: Timestamp::now(), exists: false, ..last };
+                return Some(EventKind::AutoscalerObserved(gone));
             }
         };
-        let old = known.insert(seen.autoscaler.clone(), seen.clone());
+        let old = known.insert(key, seen.clone());
         let same = old.is_some_and(|old| ObservedAutoscaler { seen_at: seen.seen_at, ..old } == seen);
         (!same).then_some(EventKind::AutoscalerObserved(seen))
     };
@@ -47,18 +56,24 @@ pub async fn watch_autoscalers(client: Client, namespace: String, log: Log, stop
 }
 
 /// Reports every change of a disruption budget, until told to stop.
-pub async fn watch_budgets(client: Client, namespace: String, log: Log, stop: CancellationToken) {
-    let api: Api<PodDisruptionBudget> = Api::namespaced(client, &namespace);
-    let mut known: BTreeMap<String, ObservedBudget> = BTreeMap::new();
+pub async fn watch_budgets(client: Client, scope: Scope, log: Log, stop: CancellationToken) {
+    let api: Api<PodDisruptionBudget> = scope.api(&client);
+    let mut known: BTreeMap<Key, ObservedBudget> = BTreeMap::new();
     let observe = |change: Change<PodDisruptionBudget>| {
-        let seen = match change {
-            Change::Is(budget) => observed_budget(&budget, Timestamp::now()),
-            Change::Gone(name) => {
-                let last = known.get(&name)?.clone();
-                ObservedBudget { seen_at: Timestamp::now(), exists: false, ..last }
+        let (key, seen) = match change {
+            Change::Was(budget) | Change::Is(budget) => {
+                let key = Key::of(&budget);
+                let mut seen = observed_budget(&budget, Timestamp::now());
+                seen.budget = scope.name(&key);
+                (key, seen)
+            }
+            Change::Gone(key) => {
+                let last = known.remove(&key)?;
+                let gone = ObservedBudget { seen_at: Timestamp::now(), exists: false, ..last };
+                return Some(EventKind::BudgetObserved(gone));
             }
         };
-        let old = known.insert(seen.budget.clone(), seen.clone());
+        let old = known.insert(key, seen.clone());
         let same = old.is_some_and(|old| ObservedBudget { seen_at: seen.seen_at, ..old } == seen);
         (!same).then_some(EventKind::BudgetObserved(seen))
     };
@@ -248,9 +263,9 @@ mod tests {
 
         let (log, stop) = (Log::unrecorded(), CancellationToken::new());
         let mut watches = tokio::task::JoinSet::new();
-        let namespace = "default".to_owned();
-        watches.spawn(watch_autoscalers(client.clone(), namespace.clone(), log.clone(), stop.clone()));
-        watches.spawn(watch_budgets(client.clone(), namespace, log.clone(), stop.clone()));
+        let scope = Scope::Namespace("default".to_owned());
+        watches.spawn(watch_autoscalers(client.clone(), scope.clone(), log.clone(), stop.clone()));
+        watches.spawn(watch_budgets(client.clone(), scope, log.clone(), stop.clone()));
         let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), "default");
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(client, "default");
         let object = json!({

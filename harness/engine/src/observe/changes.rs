@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, fmt::Debug};
 
 use futures::StreamExt;
 use harness_event::EventKind;
-use k8s_openapi::serde::de::DeserializeOwned;
+use k8s_openapi::{NamespaceResourceScope, serde::de::DeserializeOwned};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,12 +14,57 @@ use tokio_util::sync::CancellationToken;
 use super::outage::report_outages;
 use crate::log::Log;
 
+/// Whose objects are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of one namespace. Facts have their plain names.
+    Namespace(String),
+    /// Those of all. Facts that have no field for the namespace put it before the name: `gallery/api`.
+    All,
+}
+
+impl Scope {
+    /// Objects of a kind.
+    pub(super) fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self {
+            Self::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+            Self::All => Api::all(client.clone()),
+        }
+    }
+
+    /// An object's name in facts that have no field for its namespace.
+    pub(super) fn name(&self, key: &Key) -> String {
+        match self {
+            Self::Namespace(_) => key.name.clone(),
+            Self::All => format!("{}/{}", key.namespace, key.name),
+        }
+    }
+}
+
+/// Names an object of some kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Key {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+impl Key {
+    pub(super) fn of<K: Resource>(object: &K) -> Self {
+        Self { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
+}
+
 /// What a watch says about one object.
 pub(super) enum Change<K> {
+    /// It was so when the watch began.
+    Was(K),
     /// It is so.
     Is(K),
-    /// The object of this name was deleted.
-    Gone(String),
+    /// The object was deleted.
+    Gone(Key),
 }
 
 /// Watches objects until told to stop, and records what `observe` makes of each change. An outage is recorded, and its end.
@@ -35,22 +80,32 @@ pub(super) async fn watch<K>(
     let stream = watcher(api, watcher::Config::default()).default_backoff();
     let mut stream = Box::pin(report_outages(stream.boxed(), observer, log.clone()));
     let mut names = Names::default();
+    // True until the first list is complete.
+    let mut first = true;
     while let Some(Some(event)) = stop.run_until_cancelled(stream.next()).await {
         let changes = match event {
             watcher::Event::Init => {
                 names.list_begins();
                 Vec::new()
             }
+            watcher::Event::InitApply(object) if first => {
+                names.there(Key::of(&object));
+                vec![Change::Was(object)]
+            }
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                names.there(object.name_any());
+                names.there(Key::of(&object));
                 vec![Change::Is(object)]
             }
             watcher::Event::Delete(object) => {
-                names.gone(&object.name_any());
-                vec![Change::Gone(object.name_any())]
+                let key = Key::of(&object);
+                names.gone(&key);
+                vec![Change::Gone(key)]
             }
             // Deleted while nobody watched.
-            watcher::Event::InitDone => names.list_ends().into_iter().map(Change::Gone).collect(),
+            watcher::Event::InitDone => {
+                first = false;
+                names.list_ends().into_iter().map(Change::Gone).collect()
+            }
         };
         for change in changes {
             if let Some(kind) = observe(change) {
@@ -64,7 +119,7 @@ pub(super) async fn watch<K>(
 #[derive(Default)]
 struct Names {
     /// True if it was in the list that is being read, or has come since.
-    names: BTreeMap<String, bool>,
+    names: BTreeMap<Key, bool>,
 }
 
 impl Names {
@@ -72,17 +127,17 @@ impl Names {
         self.names.values_mut().for_each(|listed| *listed = false);
     }
 
-    fn there(&mut self, name: String) {
-        self.names.insert(name, true);
+    fn there(&mut self, key: Key) {
+        self.names.insert(key, true);
     }
 
-    fn gone(&mut self, name: &str) {
-        self.names.remove(name);
+    fn gone(&mut self, key: &Key) {
+        self.names.remove(key);
     }
 
     /// Those that were there, but are not in the list.
-    fn list_ends(&mut self) -> Vec<String> {
-        let missing: Vec<String> =
+    fn list_ends(&mut self) -> Vec<Key> {
+        let missing: Vec<Key> =
             self.names.iter().filter(|(_, listed)| !**listed).map(|(name, _)| name.clone()).collect();
         missing.iter().for_each(|name| self.gone(name));
         missing
@@ -95,15 +150,16 @@ mod tests {
 
     #[test]
     fn what_a_second_list_lacks_is_gone() {
+        let key = |name: &str| Key { namespace: "default".into(), name: name.into() };
         let mut names = Names::default();
         names.list_begins();
-        names.there("a".into());
-        names.there("b".into());
+        names.there(key("a"));
+        names.there(key("b"));
         assert!(names.list_ends().is_empty());
         names.list_begins();
-        names.there("b".into());
-        assert_eq!(names.list_ends(), ["a"]);
+        names.there(key("b"));
+        assert_eq!(names.list_ends(), [key("a")]);
         names.list_begins();
-        assert_eq!(names.list_ends(), ["b"]);
+        assert_eq!(names.list_ends(), [key("b")]);
     }
 }

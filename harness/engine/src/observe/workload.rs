@@ -2,52 +2,52 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
 use harness_event::{EventKind, ObservedPod, ObservedWorkload, Timestamp, WorkloadRef};
 use k8s_openapi::api::{
     apps::v1::{Deployment, DeploymentStatus},
     core::v1::Pod,
 };
-use kube::{
-    Api, Client, ResourceExt,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    changes::{Change, watch},
-    outage::report_outages,
+    changes::{Change, Key, Scope, watch},
+    pod::observed_pod,
 };
 use crate::log::Log;
 
+/// Name of the observer of pods. No verdict looks at it.
+pub const POD_OBSERVER: &str = "watch of pods";
+
 /// Reports every change of replicas and of pods, until told to stop.
-pub async fn watch_workloads(client: Client, namespace: String, log: Log, stop: CancellationToken) {
-    let deployments =
-        watch_deployments(Api::namespaced(client.clone(), &namespace), log.clone(), stop.clone());
-    let pods = watch_pods(Api::namespaced(client, &namespace), log);
-    tokio::select! {
-        () = stop.cancelled() => {}
-        ((), ()) = async { tokio::join!(deployments, pods) } => {}
-    }
+pub async fn watch_workloads(client: Client, scope: Scope, log: Log, stop: CancellationToken) {
+    let deployments = watch_deployments(&client, &scope, log.clone(), stop.clone());
+    tokio::join!(deployments, watch_pods(&client, &scope, log, stop));
 }
 
-async fn watch_deployments(api: Api<Deployment>, log: Log, stop: CancellationToken) {
-    let mut known: HashMap<String, (i32, i32, i32)> = HashMap::new();
+async fn watch_deployments(client: &Client, scope: &Scope, log: Log, stop: CancellationToken) {
+    let mut known: HashMap<Key, (i32, i32, i32)> = HashMap::new();
     let observe = |change: Change<Deployment>| {
-        let (name, replicas) = match change {
-            Change::Is(deployment) => (deployment.name_any(), replicas(&deployment)),
+        let (key, replicas) = match change {
+            Change::Was(deployment) | Change::Is(deployment) => {
+                let (key, replicas) = (Key::of(&deployment), replicas(&deployment));
+                if known.insert(key.clone(), replicas) == Some(replicas) {
+                    return None;
+                }
+                (key, replicas)
+            }
             // What is gone has no replicas.
-            Change::Gone(name) => (name, (0, 0, 0)),
+            Change::Gone(key) => match known.remove(&key) {
+                Some((0, 0, 0)) | None => return None,
+                Some(_) => (key, (0, 0, 0)),
+            },
         };
-        if known.insert(name.clone(), replicas) == Some(replicas) {
-            return None;
-        }
         let (desired, ready, available) = replicas;
-        let workload = WorkloadRef { kind: "Deployment".to_owned(), name };
+        let workload = WorkloadRef { kind: "Deployment".to_owned(), name: scope.name(&key) };
         let seen_at = Timestamp::now();
         Some(EventKind::WorkloadObserved(ObservedWorkload { workload, seen_at, desired, ready, available }))
     };
-    watch(api, EventKind::WORKLOAD_OBSERVER, log, stop, observe).await;
+    watch(scope.api(client), EventKind::WORKLOAD_OBSERVER, log, stop, observe).await;
 }
 
 /// Replicas wanted, ready and available.
@@ -61,51 +61,25 @@ fn replicas(deployment: &Deployment) -> (i32, i32, i32) {
     )
 }
 
-async fn watch_pods(api: Api<Pod>, log: Log) {
-    let mut known: HashMap<String, (String, bool, i32, bool)> = HashMap::new();
-    let stream = watcher(api, watcher::Config::default()).default_backoff();
-    let mut stream = report_outages(stream.boxed(), "watch of pods", log.clone()).boxed();
-    while let Some(event) = stream.next().await {
-        let (pod, gone) = match event {
-            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => (pod, false),
-            watcher::Event::Delete(pod) => (pod, true),
-            watcher::Event::Init | watcher::Event::InitDone => continue,
-        };
-        let (name, status) = (pod.name_any(), pod_status(&pod));
-        let statuses =
-            pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
-        let restarts = statuses.iter().map(|container| container.restart_count).sum();
-        let conditions =
-            pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let ready =
-            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-        let seen = (status.clone(), ready, restarts, gone);
-        if known.insert(name.clone(), seen.clone()) != Some(seen) {
-            log.record(EventKind::PodObserved(ObservedPod {
-                pod: name,
-                status,
-                ready,
-                restarts,
-                gone,
-                ..ObservedPod::default()
-            }));
+async fn watch_pods(client: &Client, scope: &Scope, log: Log, stop: CancellationToken) {
+    // With the UID: a pod that was deleted and made again between two lists is another one.
+    let mut known: HashMap<Key, (Option<String>, ObservedPod)> = HashMap::new();
+    let observe = |change: Change<Pod>| match change {
+        Change::Was(pod) | Change::Is(pod) => {
+            let seen = (pod.uid(), observed_pod(&pod));
+            let same = known.insert(Key::of(&pod), seen.clone()).is_some_and(|old| old == seen);
+            (!same).then_some(EventKind::PodObserved(seen.1))
         }
-    }
-}
-
-/// STATUS as `kubectl get pods` shows it: the reason of a container that waits or ended, else the phase.
-fn pod_status(pod: &Pod) -> String {
-    if pod.metadata.deletion_timestamp.is_some() {
-        return "Terminating".to_owned();
-    }
-    let Some(status) = &pod.status else { return "Pending".to_owned() };
-    let reason = status.container_statuses.iter().flatten().find_map(|container| {
-        let state = container.state.as_ref()?;
-        let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
-        waiting.or_else(|| state.terminated.as_ref()?.reason.clone())
-    });
-    reason
-        .or_else(|| status.reason.clone())
-        .or_else(|| status.phase.clone())
-        .unwrap_or_else(|| "Pending".to_owned())
+        Change::Gone(key) => {
+            let (_, last) = known.remove(&key)?;
+            Some(EventKind::PodObserved(ObservedPod {
+                gone: true,
+                ready: false,
+                ready_containers: 0,
+                message: None,
+                ..last
+            }))
+        }
+    };
+    watch(scope.api(client), POD_OBSERVER, log, stop, observe).await;
 }

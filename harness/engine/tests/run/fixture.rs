@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -12,13 +12,14 @@ use cluster::{
 };
 use harness_engine::{
     Log, Target,
-    conductor::{RunOptions, run},
+    conductor::{Control, RunOptions, run},
 };
 use harness_event::{
     Comparison, EventKind, Expectation, ExpectationKind, LabelMatcher, LoadExpectation, LoadMeasure,
     LoadPhase, LoadSpec, Millis, Plan, SteadyCheck, SteadyCheckKind, Verdict,
 };
 use kube::Client;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -33,6 +34,9 @@ pub struct Fixture {
     pub cancel: CancellationToken,
     pub log: Log,
     pub compression: Option<(u32, Vec<String>)>,
+    /// For what is asked of the run while it goes on.
+    pub control: mpsc::Sender<Control>,
+    wishes: Mutex<Option<mpsc::Receiver<Control>>>,
 }
 
 impl Fixture {
@@ -45,7 +49,9 @@ impl Fixture {
         });
         let stack = Stack::start(StackConfig::default()).await;
         let (cancel, log) = (CancellationToken::new(), Log::unrecorded());
-        Self { server, stack, dir, cancel, log, compression: None }
+        let (control, wishes) = mpsc::channel(4);
+        let wishes = Mutex::new(Some(wishes));
+        Self { server, stack, dir, cancel, log, compression: None, control, wishes }
     }
 
     pub fn client(&self) -> Client {
@@ -93,6 +99,7 @@ impl Fixture {
             scenario_dir: self.dir.path().to_owned(),
             load_worker: worker::command(self.dir.path()),
             compression: self.compression.clone(),
+            control: self.wishes.lock().unwrap().take(),
         };
         let target = Target {
             client: self.client(),

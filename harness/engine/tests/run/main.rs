@@ -1,5 +1,6 @@
 //! Whole runs: an API server in this process, a real Prometheus and a real Alertmanager, and scripted load workers.
 
+mod control;
 mod fixture;
 mod loads;
 #[path = "../support/mod.rs"]

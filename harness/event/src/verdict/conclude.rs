@@ -32,10 +32,14 @@ fn conclude(facts: &Facts<'_>) -> Verdict {
             caveats: vec![],
         };
     };
-    let checks: Vec<_> =
-        plan.expectations.iter().map(|expectation| check(facts, plan, expectation)).collect();
+    let stopped = facts.stopped_by_hand();
+    let checks: Vec<_> = plan
+        .expectations
+        .iter()
+        .map(|expectation| not_convicted(check(facts, plan, expectation), &stopped))
+        .collect();
     let left_behind = left_behind(facts);
-    let (outcome, reasons) = outcome(facts, plan, &checks, &left_behind);
+    let (outcome, reasons) = outcome(facts, plan, &checks, &left_behind, stopped);
     let detections = detections(facts, plan);
     let caveats = caveats::of(facts, plan, &detections);
     Verdict { outcome, reasons, checks, detections, left_behind, caveats }
@@ -129,6 +133,7 @@ fn outcome(
     plan: &Plan,
     checks: &[Check],
     left_behind: &[String],
+    stopped: Vec<String>,
 ) -> (Outcome, Vec<String>) {
     if !left_behind.is_empty() {
         return (Outcome::RollbackIncomplete, left_behind.to_vec());
@@ -157,7 +162,15 @@ fn outcome(
     if facts.mode == RunMode::GameDay && checks.is_empty() {
         return game_day_outcome(facts);
     }
-    judged_outcome(facts, plan, checks)
+    judged_outcome(facts, plan, checks, stopped)
+}
+
+/// A fault that somebody ended before its time makes the run another experiment than the one that was asked for: it convicts nobody
+/// of anything.
+fn not_convicted(check: Check, stopped: &[String]) -> Check {
+    let Some(why) = stopped.first().filter(|_| check.outcome == CheckOutcome::Failed) else { return check };
+    let reason = format!("{why}; without that: {}", check.reason);
+    Check { outcome: CheckOutcome::Inconclusive, reason, ..check }
 }
 
 /// A game day has nothing to prove: that it ended, and that nothing is left of it, is all there is to say.
@@ -168,14 +181,23 @@ fn game_day_outcome(facts: &Facts<'_>) -> (Outcome, Vec<String>) {
     }
 }
 
-fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome, Vec<String>) {
-    let mut reasons: Vec<String> = facts.skipped.iter().map(|reason| facts.nothing_done(reason)).collect();
+fn judged_outcome(
+    facts: &Facts<'_>,
+    plan: &Plan,
+    checks: &[Check],
+    stopped: Vec<String>,
+) -> (Outcome, Vec<String>) {
+    let by_hand = !stopped.is_empty();
+    let mut reasons = stopped;
+    reasons.extend(facts.skipped.iter().map(|reason| facts.nothing_done(reason)));
     if !facts.finished {
         reasons.push("the run did not finish".to_owned());
     }
     if facts.skipped.is_none() {
         // Every fault of the scenario, whether or not something is expected of it: without it, this was another experiment.
-        reasons.extend(plan.faults.iter().filter_map(|fault| facts.effect(&fault.name).err()));
+        let stopped = |name: &str| facts.faults.get(name).is_some_and(|fault| fault.stopped.is_some());
+        let others = plan.faults.iter().filter(|fault| !stopped(&fault.name));
+        reasons.extend(others.filter_map(|fault| facts.effect(&fault.name).err()));
         reasons.extend(load_facts::disturbances(facts, plan));
         reasons.extend(monitoring::prometheus_disturbances(facts));
     }
@@ -187,7 +209,7 @@ fn judged_outcome(facts: &Facts<'_>, plan: &Plan, checks: &[Check]) -> (Outcome,
         facts.loads.get(load.name.as_str()).is_some_and(|facts| facts.failed.is_some())
     };
     let lost = plan.loads.iter().any(lost);
-    if !lost && checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
+    if !lost && !by_hand && checks.iter().any(|check| check.outcome == CheckOutcome::Failed) {
         return (Outcome::Failed, reasons);
     }
     let all_passed = checks.iter().all(|check| check.outcome == CheckOutcome::Passed);

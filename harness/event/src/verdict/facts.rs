@@ -23,6 +23,8 @@ pub(super) struct FaultFacts {
     pub(super) revert_sent: Option<Timestamp>,
     pub(super) reverted: Option<(Timestamp, String)>,
     pub(super) revert_error: Option<String>,
+    /// When somebody wanted it undone before its time.
+    pub(super) stopped: Option<Timestamp>,
 }
 
 /// What is known of one SLO.
@@ -277,6 +279,9 @@ impl<'a> Facts<'a> {
                 fault.revert_error = None;
             }
             EventKind::FaultRevertFailed { error, .. } => fault.revert_error = Some(error.clone()),
+            EventKind::FaultStopped { .. } => {
+                fault.stopped.get_or_insert(event.at);
+            }
             _ => {}
         }
     }
@@ -360,6 +365,24 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The faults that somebody undid before their time, for people: `fault db was stopped by hand after 5s of 20s`.
+    pub(super) fn stopped_by_hand(&self) -> Vec<String> {
+        let stopped = self.faults.iter().filter_map(|(name, fault)| Some((*name, fault, fault.stopped?)));
+        let text = |(name, fault, at): (&str, &FaultFacts, Timestamp)| {
+            let planned = self.plan.and_then(|plan| plan.faults.iter().find(|spec| spec.name == name));
+            let of = planned.map_or_else(String::new, |spec| format!(" of {}", spec.duration));
+            // Its time runs from its effect on.
+            match &fault.effect {
+                Some((effect_at, _)) => {
+                    let after = (at - *effect_at).max(Millis(0));
+                    format!("fault {name} was stopped by hand after {after}{of}")
+                }
+                None => format!("fault {name} was stopped by hand before its effect was seen"),
+            }
+        };
+        stopped.map(text).collect()
+    }
+
     /// Why nothing that counts from the end of this fault, or of this timed load, can be judged.
     pub(super) fn not_over(&self, name: &str) -> String {
         match self.plan.is_some_and(|plan| plan.load(name).is_some()) {
@@ -395,7 +418,8 @@ fn fault_of(kind: &EventKind) -> Option<&str> {
         | EventKind::FaultEffectMissing { fault, .. }
         | EventKind::FaultRevertStarted { fault, .. }
         | EventKind::FaultRevertVerified { fault, .. }
-        | EventKind::FaultRevertFailed { fault, .. } => Some(fault),
+        | EventKind::FaultRevertFailed { fault, .. }
+        | EventKind::FaultStopped { fault } => Some(fault),
         _ => None,
     }
 }

@@ -25,6 +25,8 @@ mod promql;
 mod recovery;
 mod slo;
 #[cfg(test)]
+mod stopped_tests;
+#[cfg(test)]
 mod surge_tests;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
