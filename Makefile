@@ -39,6 +39,7 @@ demo: tools build ## A database dies under a real system: run scenarios/db-failu
 .PHONY: test
 test: test-tools rules test-unit ## Everything: alert rules, Rust tests, browser test, scenarios on the real stack
 	@scripts/check-slo.sh
+	@scripts/check-dashboards.sh
 	@scripts/e2e.sh
 
 # The browser test needs root to install chromium; without it that one test is skipped and says so.
@@ -50,6 +51,10 @@ test-tools:
 .PHONY: rules
 rules: ## Check the alert rules, their unit tests, the alert routing
 	@scripts/check-rules.sh
+
+.PHONY: dashboards
+dashboards: build ## Check the Grafana dashboards: rules, Grafana's own types
+	@scripts/check-dashboards.sh
 
 .PHONY: slo
 slo: ## Make alerts/rules/slo.yml of the specifications in alerts/slo
