@@ -12,6 +12,7 @@ mod baseline;
 mod control;
 mod dry_run;
 mod evidence;
+mod gameday;
 mod inject;
 mod prepare;
 mod recover;
@@ -22,5 +23,8 @@ mod stimulus;
 
 pub use control::Control;
 pub use dry_run::{DryRun, DryRunFault, DryRunLoad, dry_run};
+pub use gameday::{
+    Command, Controls, FaultPlan, GameDayOptions, OfferedLoad, Targets, gameday,
+};
 pub use recover::{RecoverError, Recovered, recover, recover_from_cluster};
 pub use run::{RunOptions, run};
