@@ -14,6 +14,8 @@ pub const UNREACHABLE: u8 = 4;
 pub const ABORTED: u8 = 5;
 /// A fault could not be taken back completely.
 pub const ROLLBACK_INCOMPLETE: u8 = 6;
+/// `harness compare --fail-on-regression` found one. No run ends with it.
+pub const REGRESSION: u8 = 7;
 /// A bug in the harness.
 pub const INTERNAL: u8 = 70;
 
@@ -26,6 +28,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (UNREACHABLE, "the cluster or its monitoring could not be reached or never got ready"),
     (ABORTED, "aborted by a signal or a guard, everything rolled back"),
     (ROLLBACK_INCOMPLETE, "rollback incomplete: what is left and how to recover is said"),
+    (REGRESSION, "compare --fail-on-regression: worse than before by more than noise and tolerance"),
     (INTERNAL, "internal error"),
 ];
 

@@ -11,6 +11,7 @@ mod lock;
 mod measure;
 mod noise;
 mod query;
+pub mod retention;
 mod run;
 pub mod show;
 pub mod text;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use harness_slo::compress::Length;
 
+use super::history::IndexArgs;
 use super::{publish::PublishArgs, reports::ReportFiles};
 use crate::{exit_code, output::ColorArg};
 
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     Judge(JudgeArgs),
     Report(super::report::ReportArgs),
+    History(super::history::HistoryArgs),
+    Compare(super::compare::CompareArgs),
     Slo(SloArgs),
     Grafana(super::grafana::GrafanaArgs),
     Doctor(DoctorArgs),
@@ -125,6 +128,9 @@ pub struct RunArgs {
     /// How the embedded stack is brought up.
     #[command(flatten)]
     pub stack: StackArgs,
+    /// Where the index of runs is.
+    #[command(flatten)]
+    pub index: IndexArgs,
 }
 
 /// Where the monitoring system is, if not where the scenario says.
@@ -216,6 +222,9 @@ Examples:
 pub struct RecoverArgs {
     /// Only this run (id, or its first characters)
     pub run: Option<String>,
+    /// Where the index of runs is.
+    #[command(flatten)]
+    pub index: IndexArgs,
 }
 
 /// Give the verdict of a recorded run again

@@ -3,6 +3,7 @@
 mod addresses;
 mod alert_receiver;
 pub mod args;
+mod compare;
 mod compress;
 mod context;
 mod control_plane;
@@ -10,6 +11,7 @@ mod doctor;
 mod down;
 mod dry_run;
 mod grafana;
+mod history;
 mod judge;
 mod pace;
 mod publish;
@@ -42,6 +44,8 @@ impl App {
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Report(args) => report::exec(args, context).await,
+            Command::History(args) => history::exec(args, context).await,
+            Command::Compare(args) => compare::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,
             Command::Grafana(args) => grafana::exec(args, context).await,
             Command::Doctor(args) => doctor::exec(&args, context),

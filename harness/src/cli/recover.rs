@@ -7,7 +7,13 @@ use harness_engine::{
     fault::{Ledger, LedgerFile, read_ledger},
 };
 
-use super::{Context, args::RecoverArgs, reports, reports::ReportFiles};
+use super::{
+    Context,
+    args::RecoverArgs,
+    history::{self, IndexArgs},
+    reports,
+    reports::ReportFiles,
+};
 use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},
@@ -24,7 +30,7 @@ pub(super) async fn exec(args: RecoverArgs, context: &Context) -> Result<u8, Exp
     };
     let mut summary = Summary::default();
     for dir in dirs {
-        one(&dir, target.as_ref(), context, &mut summary).await?;
+        one(&dir, target.as_ref(), &args.index, context, &mut summary).await?;
     }
     if let (None, Some(target)) = (&args.run, &target) {
         foreign(target, context, &mut summary).await?;
@@ -86,6 +92,7 @@ impl Summary {
 async fn one(
     dir: &Path,
     target: Option<&Target>,
+    index: &IndexArgs,
     context: &Context,
     summary: &mut Summary,
 ) -> Result<(), ExpectedError> {
@@ -108,6 +115,7 @@ async fn one(
         Ok(Some(recovered)) => {
             summary.add(recovered, context);
             reports::write(dir, &reports::read(dir)?.events, &ReportFiles::default(), &[], &context.err)?;
+            history::record(dir, index, context).await;
         }
         Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
         Err(error) => return Err(failed(&error)),

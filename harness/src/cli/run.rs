@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Context,
     args::{MonitoringArgs, RunArgs, StackArgs},
-    dry_run, pace, publish, reports, signals,
+    dry_run, history, pace, publish, reports, signals,
 };
 use crate::{
     expected_error::{ExpectedError, chain},
@@ -35,7 +35,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let mut scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
     scenario.plan.compress = pace::wanted(args.stack.compress, scenario.plan.compress, context)?;
     let compress = scenario.plan.compress;
-    let history = pace::history(scenario.plan.history, context)?;
+    let past = pace::history(scenario.plan.history, context)?;
     let grafana = args.grafana.grafana()?;
     if !args.dry_run {
         // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
@@ -57,13 +57,14 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
         return result;
     }
     let record = Record::create(context, &args.scenario, &scenario)?;
-    let wanted = Wanted { compress, history, change: true };
+    let wanted = Wanted { compress, history: past, change: true };
     let connected = connect(&args.stack, wanted, context, &cancel).await;
     let (target, stack) = match connected {
         Ok(connected) => connected,
         Err(error) => {
             record.not_ready(&error)?;
             reports::write(&record.dir, &record.log.events(), &args.reports, &[], &context.err)?;
+            history::record(&record.dir, &args.index, context).await;
             return Err(error);
         }
     };
@@ -73,7 +74,9 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let verdict =
         run(record.options(&scenario, bring_up, compression.as_ref(), &cancel), &target, &record.log).await;
     let left = !verdict.left_behind.is_empty();
+    let dir = record.dir.clone();
     let result = finish(record, &verdict, &args, grafana.as_ref(), context).await;
+    history::record(&dir, &args.index, context).await;
     // A stack in which a fault is left is kept: there is something to recover in it.
     take_down(stack, args.keep || left, context).await?;
     result
