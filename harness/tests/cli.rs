@@ -2,12 +2,15 @@
 #![allow(missing_docs)]
 
 mod common;
+#[path = "cli/report.rs"]
+mod report;
 
 use std::{fs, process::Stdio};
 
 use common::Place;
 
-const COMMANDS: [&str; 9] = ["run", "validate", "up", "down", "status", "recover", "judge", "slo", "doctor"];
+const COMMANDS: [&str; 10] =
+    ["run", "validate", "up", "down", "status", "recover", "judge", "report", "slo", "doctor"];
 
 #[test]
 fn help_texts() {

@@ -25,7 +25,15 @@ impl Place {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
         command.args(args).env("SRE_HARNESS_STATE", self.path().join("state"));
-        for variable in ["KUBECONFIG", "NO_COLOR", "RUST_LOG", "RUST_BACKTRACE", "COLUMNS"] {
+        for variable in [
+            "KUBECONFIG",
+            "NO_COLOR",
+            "RUST_LOG",
+            "RUST_BACKTRACE",
+            "COLUMNS",
+            "GRAFANA_URL",
+            "GRAFANA_TOKEN",
+        ] {
             command.env_remove(variable);
         }
         command
