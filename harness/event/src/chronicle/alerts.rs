@@ -24,7 +24,8 @@ pub struct SeenAlert {
     pub ended_at: Option<Timestamp>,
     /// When the first notification that it is resolved arrived.
     pub told_resolved_at: Option<Timestamp>,
-    /// The last thing that was done before it, as an index into [`super::Chronicle::deeds`].
+    /// What it most probably belongs to, as an index into [`super::Chronicle::deeds`]: the last fault that was on when it began, else
+    /// the last load that was, else the last thing that was done before.
     pub after: Option<usize>,
 }
 

@@ -53,12 +53,7 @@ impl Chronicle {
             |alert: &SeenAlert| began.is_some_and(|began| alert.ended_at.is_none_or(|end| end >= began));
         let mut alerts: Vec<_> = alerts.into_iter().filter(since).collect();
         for alert in &mut alerts {
-            alert.after = deeds
-                .iter()
-                .enumerate()
-                .filter(|(_, deed)| deed.began_at.is_some_and(|began| began <= alert.began_at))
-                .max_by_key(|(_, deed)| deed.began_at)
-                .map(|(index, _)| index);
+            alert.after = cause(&deeds, alert.began_at);
         }
         let active_before = events.iter().find_map(|event| match &event.kind {
             EventKind::BaselineTaken { alerts } => Some(alerts.clone()),
@@ -71,6 +66,17 @@ impl Chronicle {
     pub fn was_active_before(&self, labels: &Labels) -> bool {
         self.active_before.iter().any(|alert| alert.labels == *labels)
     }
+}
+
+/// What an alert that began then most probably belongs to: the last fault that was on, else the last load that was, else the last
+/// thing that was done at all.
+fn cause(deeds: &[Deed], at: Timestamp) -> Option<usize> {
+    let begun = deeds.iter().enumerate().filter_map(|(index, deed)| {
+        let began = deed.began_at.filter(|began| *began <= at)?;
+        let is_on = deed.over_at.is_none_or(|over| over >= at);
+        Some((index, (is_on, is_on && deed.fault().is_some(), began)))
+    });
+    begun.max_by_key(|(_, rank)| *rank).map(|(index, _)| index)
 }
 
 fn notes(events: &[Event]) -> Vec<WrittenNote> {

@@ -70,3 +70,17 @@ fn what_was_over_before_is_left_out() {
     });
     assert_eq!(Chronicle::of(&log(kinds.collect())).alerts, []);
 }
+
+#[test]
+fn an_alert_belongs_to_the_fault_that_was_on_rather_than_to_the_load_beside_it() {
+    let mut run = passing_run();
+    let load = testkit::load_spec("users", crate::LoadStart::After(Millis(0)));
+    let at_effect =
+        run.iter().position(|kind| matches!(kind, EventKind::FaultEffectObserved { .. })).unwrap();
+    run.insert(at_effect, EventKind::LoadStarted { load: "users".into(), started_at: at(5500) });
+    run.insert(at_effect, EventKind::LoadRequested { spec: load });
+    let chronicle = Chronicle::of(&log(run));
+    let names: Vec<_> = chronicle.deeds.iter().map(Deed::name).collect();
+    assert_eq!(names, [FAULT, "users"]);
+    assert_eq!(chronicle.alerts[0].after, Some(0));
+}
