@@ -2,11 +2,13 @@
 //!
 //! - [`LineView`]: a line for everything that people care about, as it happens, and the summary at the end;
 //! - [`RunResult`]: `result.json`, for programs;
+//! - [`html`]: `report.html`, a run on one page, for people;
 //! - [`junit`]: `junit.xml`, for CI, one test case per expectation;
 //! - [`markdown`]: `summary.md`, for the page of a CI job;
 //! - [`trace`]: `trace.json`, for Perfetto.
 
 mod duration;
+mod html;
 mod junit;
 mod line;
 mod links;
@@ -14,12 +16,15 @@ mod loads;
 mod markdown;
 mod objectives;
 mod result;
+#[cfg(test)]
+mod schema;
 mod style;
 mod summary;
 mod table;
 mod timeline;
 mod trace;
 
+pub use html::{HtmlError, HtmlOptions, html};
 pub use junit::junit;
 pub use line::LineView;
 pub use links::{Dashboard, Link, dashboard_links};

@@ -1,0 +1,172 @@
+//! Lanes of the timeline: phases, faults, loads.
+
+use serde::Serialize;
+
+use super::{
+    axis::Axis,
+    log::Log,
+    log_faults::{FaultStory, LoadStory},
+    text::elapsed,
+};
+
+/// One lane.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    /// What it is: `fault`, `expected alert` …
+    pub(super) what: &'static str,
+    /// `good`, `warn`, `bad` or nothing.
+    pub(super) tone: &'static str,
+    pub(super) bars: Vec<Bar>,
+    pub(super) marks: Vec<Mark>,
+}
+
+/// A stretch of time in which something was so.
+#[derive(Debug, Serialize)]
+pub(super) struct Bar {
+    pub(super) x: String,
+    pub(super) width: String,
+    /// Class of its look.
+    pub(super) look: &'static str,
+    /// Written on it, as far as there is room.
+    pub(super) label: String,
+    /// All about it.
+    pub(super) told: String,
+}
+
+/// A point in time.
+#[derive(Debug, Serialize)]
+pub(super) struct Mark {
+    pub(super) x: String,
+    /// Name of its shape.
+    pub(super) look: &'static str,
+    pub(super) told: String,
+}
+
+impl Lane {
+    pub(super) fn new(name: impl Into<String>, what: &'static str) -> Self {
+        Self { name: name.into(), what, ..Self::default() }
+    }
+
+    /// A bar, if any of it is on the axis. Open: until the end of the run.
+    pub(super) fn bar(
+        &mut self,
+        axis: &Axis,
+        (from, to): (i64, Option<i64>),
+        look: &'static str,
+        label: &str,
+        more: &str,
+    ) {
+        let end = to.unwrap_or(axis.to);
+        if !axis.shows(from, end) || end < from {
+            return;
+        }
+        let until = match to {
+            Some(to) => format!("to {}, {} long", elapsed(to), harness_event::Millis(to - from)),
+            None => "and goes on at the end of the run".to_owned(),
+        };
+        let more = if more.is_empty() { String::new() } else { format!(": {more}") };
+        let told = format!("{label}{more}, from {} {until}", axis.told(from));
+        let (x, width) = (axis.x(from), axis.width(from, end));
+        self.bars.push(Bar { x, width, look, label: label.to_owned(), told });
+    }
+
+    pub(super) fn mark(&mut self, axis: &Axis, at: i64, look: &'static str, text: &str) {
+        if axis.shows(at, at) {
+            self.marks.push(Mark { x: axis.x(at), look, told: format!("{text}, {}", axis.told(at)) });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bars.is_empty() && self.marks.is_empty()
+    }
+}
+
+/// The phases in one lane, with notes.
+pub(super) fn phases(log: &Log<'_>, axis: &Axis) -> Lane {
+    let mut lane = Lane::new("Phases", "");
+    for (number, (phase, stretch)) in log.phases.iter().enumerate() {
+        let look = if number % 2 == 0 { "phase" } else { "phase other" };
+        lane.bar(axis, (stretch.from, stretch.to), look, &phase.to_string(), "phase");
+    }
+    for (at, text) in &log.notes {
+        lane.mark(axis, *at, "note", &format!("note: {}", super::text::short(text, 200)));
+    }
+    lane
+}
+
+/// A lane for each fault that was tried.
+pub(super) fn faults(log: &Log<'_>, axis: &Axis) -> Vec<Lane> {
+    let tried =
+        log.faults.iter().filter(|fault| fault.planned.or(fault.sent).is_some() || !fault.errors.is_empty());
+    tried.map(|fault| of_fault(fault, axis)).collect()
+}
+
+fn of_fault(fault: &FaultStory<'_>, axis: &Axis) -> Lane {
+    let mut lane = Lane::new(fault.name, if fault.by_hand { "fault by hand" } else { "fault" });
+    let action = fault.action();
+    if let Some(sent) = fault.sent {
+        let taking_effect = fault.effect.or(fault.revert_sent).or(fault.healed);
+        lane.bar(
+            axis,
+            (sent, taking_effect),
+            "applied",
+            "applied",
+            &format!("{action}; until its effect is seen"),
+        );
+    }
+    if let Some(effect) = fault.effect {
+        let end = fault.revert_sent.or(fault.healed);
+        lane.bar(axis, (effect, end), "effect", "in effect", fault.seen);
+    }
+    if let Some(sent) = fault.revert_sent {
+        lane.bar(axis, (sent, fault.healed), "revert", "being undone", fault.inverse);
+    }
+    if let Some(healed) = fault.healed {
+        lane.mark(axis, healed, "healed", "healed: the world is as before");
+    }
+    if let Some(stopped) = fault.stopped {
+        lane.mark(axis, stopped, "stop", "stopped by hand before its time");
+    }
+    for (at, what, error) in &fault.errors {
+        lane.mark(axis, *at, "failed", &format!("{what}: {}", super::text::short(error, 200)));
+        lane.tone = "bad";
+    }
+    lane
+}
+
+/// A lane for each load that was started.
+pub(super) fn loads(log: &Log<'_>, axis: &Axis) -> Vec<Lane> {
+    let started = log.loads.iter().filter(|load| load.from.is_some() || load.error.is_some());
+    started.map(|load| of_load(load, axis)).collect()
+}
+
+fn of_load(load: &LoadStory<'_>, axis: &Axis) -> Lane {
+    let mut lane = Lane::new(load.name, if load.timed { "load" } else { "background load" });
+    if let Some(from) = load.from {
+        let look = if load.timed { "load" } else { "load background" };
+        let model = if load.spec.is_open() { "requests by schedule" } else { "users that wait for answers" };
+        let label = format!("{} users", load.spec.users);
+        lane.bar(
+            axis,
+            (from, load.to),
+            look,
+            &label,
+            &format!("{model}; ended by: {}", or_dash(load.reason)),
+        );
+    }
+    if let Some((at, error)) = load.error {
+        lane.mark(
+            axis,
+            at,
+            "failed",
+            &format!("could not be carried out: {}", super::text::short(error, 200)),
+        );
+        lane.tone = "bad";
+    }
+    lane
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
