@@ -15,6 +15,7 @@ mod load;
 mod matcher;
 pub mod narrate;
 mod plan;
+mod salvage;
 mod slo;
 pub mod state;
 pub mod status_counts;
@@ -40,6 +41,7 @@ pub use plan::{
     FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, PlannedHistory, ProbeSpec, PromqlExpectation,
     PromqlMode, SteadyCheck, SteadyCheckKind, Window, WorkloadExpectation, WorkloadRef,
 };
+pub use salvage::{SalvagedLog, salvage_log};
 pub use slo::{SloDefinition, SloExpectation, SloGoal, SloSample, SloUsage, SloWindow};
 pub use state::RunState;
 pub use time::{Millis, Timestamp};

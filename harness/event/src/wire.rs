@@ -106,7 +106,7 @@ fn finish(events: Vec<Event>, torn: bool) -> Result<ReadLog, ReadError> {
 }
 
 /// A first line that this version cannot read may be of a newer format: then that is the thing to say.
-fn newer_format(line: &[u8]) -> Option<ReadError> {
+pub(crate) fn newer_format(line: &[u8]) -> Option<ReadError> {
     let found = serde_json::from_slice::<serde_json::Value>(line).ok()?.get("format")?.as_u64()?;
     let found = u32::try_from(found).ok()?;
     (found > FORMAT_VERSION).then_some(ReadError::TooNew { found })

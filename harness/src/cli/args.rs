@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Recover(RecoverArgs),
     Judge(JudgeArgs),
     Report(super::report::ReportArgs),
+    Replay(super::replay::ReplayArgs),
     History(super::history::HistoryArgs),
     Compare(super::compare::CompareArgs),
     Slo(SloArgs),
@@ -397,7 +398,7 @@ fn rate(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "it must be a number above 0".to_owned())
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 =
         digits.parse().map_err(|_| "it must be a number with a unit, such as 90s or 2m".to_owned())?;

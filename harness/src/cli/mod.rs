@@ -16,6 +16,7 @@ mod judge;
 mod pace;
 mod publish;
 mod recover;
+mod replay;
 mod report;
 mod reports;
 mod run;
@@ -44,6 +45,7 @@ impl App {
             Command::Recover(args) => recover::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Report(args) => report::exec(args, context).await,
+            Command::Replay(args) => replay::exec(args, context).await,
             Command::History(args) => history::exec(args, context).await,
             Command::Compare(args) => compare::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,

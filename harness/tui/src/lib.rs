@@ -19,9 +19,12 @@ pub mod limiter;
 pub mod mailbox;
 pub mod paint;
 mod protocol;
+pub mod replay;
 mod run;
 pub mod screen;
 mod terminal;
+#[cfg(test)]
+pub(crate) mod testkit;
 pub mod theme;
 pub mod view;
 
