@@ -9,6 +9,7 @@ pub mod load;
 mod log;
 pub mod monitor;
 mod observe;
+pub mod publish;
 mod target;
 
 pub use log::Log;

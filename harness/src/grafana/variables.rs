@@ -11,7 +11,8 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Variables that Grafana itself fills in. They begin with two underscores, so that no other can have their name.
-const BUILT_IN: [&str; 20] = [
+const BUILT_IN: [&str; 21] = [
+    "__all",
     "__all_variables",
     "__cell",
     "__dashboard",

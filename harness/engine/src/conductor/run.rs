@@ -24,6 +24,7 @@ use crate::{
     log::Log,
     monitor::{Position, ReceiverEvent, chain, watch_alerts},
     observe::{Checks, Excerpts, Scope, SteadyState, run_probe, set_up_probe, slo::watch_slos, watch_system},
+    publish::Publisher,
 };
 
 /// Pause between two looks at the alerts, for the live view.
@@ -74,6 +75,7 @@ pub async fn run(mut options: RunOptions, target: &Target, log: &Log) -> Verdict
     if let Some((factor, unscaled)) = &options.compression {
         log.record(EventKind::TimeCompressed { factor: *factor, unscaled: unscaled.clone() });
     }
+    let published = Publisher::start(log, &target.client, &options.plan.monitoring.receiver);
     let ledger = Arc::new(Mutex::new(None));
     let wishes = options.control.take();
     // A panic of ours must not leave a fault behind.
@@ -88,7 +90,9 @@ pub async fn run(mut options: RunOptions, target: &Target, log: &Log) -> Verdict
     }
     let demanded = demanded(&options.plan, log);
     log.record(EventKind::RunFinished { demanded, bring_up: options.bring_up });
-    Verdict::of(&log.events())
+    let verdict = Verdict::of(&log.events());
+    published.finish(&verdict).await;
+    verdict
 }
 
 async fn phases(

@@ -8,6 +8,7 @@ mod garbage;
 mod lifecycle;
 mod own_configuration;
 mod preflight;
+mod publish;
 mod receiver;
 mod relay;
 mod routing;

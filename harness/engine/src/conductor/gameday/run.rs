@@ -38,6 +38,7 @@ use crate::{
     load::WorkerCommand,
     log::Log,
     observe::Excerpts,
+    publish::Publisher,
 };
 
 /// Time for reading what monitoring recorded, at the end.
@@ -96,6 +97,7 @@ pub async fn gameday(
     if let Some((factor, unscaled)) = &options.compression {
         log.record(EventKind::TimeCompressed { factor: *factor, unscaled: unscaled.clone() });
     }
+    let published = Publisher::start(log, &target.client, &plan.monitoring.receiver);
     let ledger = Arc::new(Mutex::new(None));
     let phases = phases(&options, plan, target, log, &ledger, commands);
     // A panic of ours must not leave a fault behind.
@@ -111,7 +113,9 @@ pub async fn gameday(
         log.record(internal(format!("events.ndjson could not be written: {error}")));
     }
     log.record(EventKind::RunFinished { demanded: Millis(0), bring_up: options.bring_up });
-    Verdict::of(&log.events())
+    let verdict = Verdict::of(&log.events());
+    published.finish(&verdict).await;
+    verdict
 }
 
 /// What of a scenario is there before anything is done.

@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{Query, Request, State},
+    extract::{Path, Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -28,6 +28,7 @@ use super::{
     protocol::{Batch, LONGEST_WAIT, PATH, Received},
     webhook::read_webhook,
 };
+use crate::publish::{self, RunReport, Runs};
 
 /// Notifications that are kept; a run that is not followed any more must not fill the memory.
 const KEPT: usize = 10_000;
@@ -35,6 +36,8 @@ const KEPT: usize = 10_000;
 const KEPT_ALERTS: usize = 100_000;
 /// Largest payload.
 const BODY_LIMIT: usize = 16 << 20;
+/// Largest report of a run.
+const REPORT_LIMIT: usize = 512 << 10;
 /// Alerts in one answer; the harness asks again for the rest.
 const ANSWERED_ALERTS: usize = 5_000;
 
@@ -44,6 +47,7 @@ struct Shared {
     /// Number of the last notification.
     last: watch::Sender<u64>,
     rejected: AtomicU64,
+    runs: Mutex<Runs>,
     shutdown: CancellationToken,
 }
 
@@ -71,11 +75,13 @@ pub fn serve_on(listener: TcpListener, shutdown: CancellationToken) -> impl Futu
         kept: Mutex::default(),
         last: watch::Sender::new(0),
         rejected: AtomicU64::new(0),
+        runs: Mutex::default(),
         shutdown: shutdown.clone(),
     });
     let app = Router::new()
         .route("/webhook", post(webhook))
         .route(PATH, get(notifications))
+        .route(&format!("{}/{{run}}", publish::PATH), post(report))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
@@ -161,15 +167,37 @@ async fn notifications(State(shared): State<Arc<Shared>>, Query(poll): Query<Pol
     })
 }
 
+/// A run tells how it goes, for `/metrics`. It has nothing to do with notifications.
+async fn report(State(shared): State<Arc<Shared>>, Path(run): Path<String>, request: Request) -> Response {
+    let refuse = |status: StatusCode, why: String| (status, format!("{why}\n")).into_response();
+    let body = match axum::body::to_bytes(request.into_body(), REPORT_LIMIT).await {
+        Ok(body) => body,
+        Err(error) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+    };
+    let report: RunReport = match serde_json::from_slice(&body) {
+        Ok(report) => report,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("not a report of a run: {error}")),
+    };
+    if report.run != run {
+        return refuse(StatusCode::BAD_REQUEST, format!("a report of {:?}, not of {run:?}", report.run));
+    }
+    match shared.runs.lock().unwrap_or_else(PoisonError::into_inner).take(report) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => refuse(StatusCode::BAD_REQUEST, error.to_string()),
+    }
+}
+
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
     let (received, rejected) = (*shared.last.borrow(), shared.rejected.load(Ordering::Relaxed));
+    let runs = shared.runs.lock().unwrap_or_else(PoisonError::into_inner).exposition();
     format!(
         "# HELP alert_receiver_notifications_total Notifications that arrived.\n\
          # TYPE alert_receiver_notifications_total counter\n\
          alert_receiver_notifications_total {received}\n\
          # HELP alert_receiver_rejected_total Requests to the webhook that were no notifications.\n\
          # TYPE alert_receiver_rejected_total counter\n\
-         alert_receiver_rejected_total {rejected}\n"
+         alert_receiver_rejected_total {rejected}\n\
+         {runs}"
     )
 }
 
