@@ -31,6 +31,8 @@ pub enum Message {
     Progress(String),
     /// The run is over: no more facts come.
     Closed,
+    /// The view is to end now, whatever it shows.
+    Leave,
     /// Every sender is gone although nobody said that the run is over.
     Orphaned,
     /// The state as a whole: a replay moved.
@@ -130,6 +132,11 @@ impl Sender {
         queue.push(Message::Closed);
         drop(queue);
         self.shared.filled.notify_one();
+    }
+
+    /// Ends the view without the person at the keys: the process is asked to end.
+    pub fn leave(&self) {
+        self.push(Message::Leave);
     }
 
     /// The state as a whole. Facts that wait are dropped: they are in it, or after it. For replays.

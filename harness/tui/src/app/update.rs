@@ -101,6 +101,7 @@ impl App {
             }
             Message::Progress(text) => self.ui.progress(text),
             Message::Closed => self.closed(&mut effects),
+            Message::Leave => effects.push(Effect::Quit { keep: false }),
             Message::Orphaned => {
                 self.ui.toast(
                     "the run's process ended without a word: what is shown may not be the end",

@@ -29,13 +29,20 @@ pub enum Column {
     Value(f64),
 }
 
-/// The columns of a series between two times. A time between two samples has the value of the sample before it.
+/// The columns of a series between two times. A sample holds for so long (`None`: until the next one); where the next one is later
+/// than that, samples are missing.
 #[must_use]
-pub fn columns(series: &Series, (from, to): (Millis, Millis), columns: usize) -> Vec<Column> {
+pub fn columns(
+    series: &Series,
+    (from, to): (Millis, Millis),
+    columns: usize,
+    hold: Option<Millis>,
+) -> Vec<Column> {
     let mut shown = vec![Column::Blank; columns];
     let length = (to - from).0.max(1);
     let place = |at: Millis| ((at - from).0 * columns as i64).div_euclid(length);
-    let mut before: Option<(i64, Column)> = None;
+    let start = |column: i64| from + Millis(column * length / (columns as i64).max(1));
+    let mut before: Option<(Millis, i64, Column)> = None;
     // From the newest back: a series is long, what is shown of it may be short.
     let mut points: Vec<(Millis, Option<f64>)> = Vec::new();
     for point in series.points().rev() {
@@ -50,9 +57,10 @@ pub fn columns(series: &Series, (from, to): (Millis, Millis), columns: usize) ->
         }
         let column = value.map_or(Column::Missing, Column::Value);
         let here = place(at).min(columns as i64 - 1);
-        if let Some((last, held)) = before {
+        if let Some((since, last, held)) = before {
             for gap in (last + 1).max(0)..here {
-                shown[gap as usize] = held;
+                let holds = hold.is_none_or(|hold| start(gap) <= since + hold);
+                shown[gap as usize] = if holds { held } else { Column::Missing };
             }
         }
         if here >= 0 && columns > 0 {
@@ -65,10 +73,20 @@ pub fn columns(series: &Series, (from, to): (Millis, Millis), columns: usize) ->
                 (known, Column::Blank) => known,
             };
         }
-        before = Some((here, column));
+        before = Some((at, here, column));
+    }
+    if let Some((since, last, held)) = before {
+        for rest in (last + 1).max(0)..columns as i64 {
+            if hold.is_none_or(|hold| start(rest) <= since + hold) {
+                shown[rest as usize] = held;
+            }
+        }
     }
     shown
 }
+
+/// Samples that come every second hold for so long.
+pub const SECONDLY: Option<Millis> = Some(Millis(2_000));
 
 /// Draws a series from zero to its largest value in sight (or `at_least`).
 pub fn sparkline(pen: &mut Pen<'_>, theme: &Theme, shown: &[Column], at_least: f64, role: Role) {
@@ -130,27 +148,36 @@ mod tests {
     }
 
     #[test]
+    fn where_samples_should_be_and_are_not_something_is_missing() {
+        let series = series(&[(0, Some(1.0)), (1, Some(1.0)), (6, Some(1.0))]);
+        let shown = columns(&series, (Millis(0), Millis::from_secs(10)), 10, SECONDLY);
+        assert_eq!(drawn(&shown), "████╳╳███ ", "two seconds after a sample nobody knows");
+        let finer = columns(&series, (Millis(0), Millis::from_secs(2)), 8, SECONDLY);
+        assert_eq!(drawn(&finer), "████████", "a second has several columns");
+    }
+
+    #[test]
     fn a_missing_sample_is_not_zero_and_not_blank() {
         let series = series(&[(2, Some(0.0)), (3, None), (4, Some(10.0)), (7, Some(5.0))]);
-        let shown = columns(&series, (Millis(0), Millis::from_secs(10)), 10);
-        assert_eq!(drawn(&shown), "  ▁╳███▅  ");
+        let shown = columns(&series, (Millis(0), Millis::from_secs(10)), 10, None);
+        assert_eq!(drawn(&shown), "  ▁╳███▅▅▅");
     }
 
     #[test]
     fn a_value_from_before_the_time_in_sight_holds_until_the_next() {
         let series = series(&[(1, Some(4.0)), (8, Some(8.0))]);
-        let shown = columns(&series, (Millis::from_secs(5), Millis::from_secs(10)), 5);
-        assert_eq!(drawn(&shown), "▅▅▅█ ");
+        let shown = columns(&series, (Millis::from_secs(5), Millis::from_secs(10)), 5, None);
+        assert_eq!(drawn(&shown), "▅▅▅██");
     }
 
     #[test]
     fn more_samples_than_columns_keep_the_peaks_and_the_gaps() {
         let series = series(&[(0, Some(1.0)), (1, Some(9.0)), (2, Some(1.0)), (3, None)]);
         assert_eq!(
-            columns(&series, (Millis(0), Millis::from_secs(4)), 2),
+            columns(&series, (Millis(0), Millis::from_secs(4)), 2, None),
             [Column::Value(9.0), Column::Missing]
         );
-        assert_eq!(columns(&series, (Millis(0), Millis::from_secs(4)), 0), []);
+        assert_eq!(columns(&series, (Millis(0), Millis::from_secs(4)), 0, None), []);
     }
 
     #[test]

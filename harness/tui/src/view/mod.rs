@@ -21,6 +21,8 @@ pub mod load;
 pub mod log;
 pub mod overview;
 pub mod pods;
+pub mod rows;
+pub mod schedule;
 pub mod text;
 
 use harness_event::{Millis, RunState};

@@ -1,0 +1,137 @@
+//! Alerts: `state  age  name  labels  expected or not  countdown to the next deadline`.
+
+use harness_event::{
+    ExpectationKind, LabelMatcher, Labels, Millis,
+    state::{AlertKind, AlertPhase, AlertView, Progress},
+};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Cx, focused, layout::Want};
+use crate::{
+    app::List,
+    paint::{self, Pen},
+    theme::Role,
+    view::{rows, text},
+};
+
+pub(super) fn want(cx: &Cx<'_>) -> Want {
+    let rows = u16::try_from(cx.index.alerts.len()).unwrap_or(u16::MAX - 1).max(1);
+    Want { least: 2 + u16::from(rows > 1), most: rows + 1 }
+}
+
+pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
+    let order = rows::order(cx, List::Alerts, cx.state.alerts.len());
+    let focused = focused(cx, List::Alerts);
+    let inner = paint::panel(buf, cx.theme, area, &summary(cx), &order, focused);
+    if cx.state.alerts.is_empty() && inner.height > 0 {
+        Pen::new(buf, cx.theme, inner, 0).put("  none was active", Role::Dim);
+        return;
+    }
+    rows::rows(cx, List::Alerts, focused, inner, buf, |pen, row| {
+        if let Some(labels) = cx.index.alerts.get(row)
+            && let Some(alert) = cx.state.alerts.get(labels)
+        {
+            line(cx, pen, alert);
+        }
+    });
+}
+
+/// `alerts 2 firing (1 UNEXPECTED), 1 pending`.
+pub(super) fn summary(cx: &Cx<'_>) -> String {
+    let (firing, unexpected) = cx.index.firing;
+    let mut title = format!("alerts {firing} firing");
+    if unexpected > 0 {
+        title += &format!(" ({unexpected} UNEXPECTED)");
+    }
+    if cx.index.pending > 0 {
+        title += &format!(", {} pending", cx.index.pending);
+    }
+    title
+}
+
+fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
+    let (mark, role) = mark(cx, alert);
+    let state = match alert.state {
+        AlertPhase::Pending => "pending",
+        AlertPhase::Firing => "firing",
+        AlertPhase::Inactive => "inactive",
+    };
+    let wide = pen.left();
+    let kind = match alert.kind {
+        AlertKind::Expected => "expected",
+        AlertKind::Allowed => "allowed",
+        AlertKind::Unexpected => "UNEXPECTED",
+        AlertKind::Unjudged => "",
+    };
+    let told = told(cx, alert);
+    let right = if told.is_empty() { 0 } else { (paint::width(&told) + 1).min(wide / 3) };
+    let (state_width, kind_width) = (9, if kind.is_empty() { 0 } else { 11 });
+    let name = wide.saturating_sub(2 + state_width + 7 + kind_width + right);
+    pen.put(mark, role).skip(1).cell(state, state_width, false, role);
+    pen.cell(&text::length((cx.now - alert.since).max(Millis(0))), 6, true, Role::Plain).skip(1);
+    pen.cell(&named(cx, &alert.labels), name, false, if role == Role::Bad { Role::Bad } else { Role::Plain });
+    if kind_width > 0 {
+        let role = if alert.kind == AlertKind::Unexpected { Role::Bad } else { Role::Dim };
+        pen.skip(1).cell(kind, kind_width - 1, false, role);
+    }
+    if right > 0 {
+        pen.skip(1).cell(&told, right - 1, true, Role::Plain);
+    }
+}
+
+/// Symbol and meaning of an alert.
+pub(super) fn mark(cx: &Cx<'_>, alert: &AlertView) -> (&'static str, Role) {
+    let symbols = cx.theme.symbols();
+    match (alert.state, alert.kind) {
+        (AlertPhase::Inactive, AlertKind::Unexpected) => (symbols.bad, Role::Warn),
+        (AlertPhase::Inactive, _) => (symbols.not_yet, Role::Dim),
+        (AlertPhase::Firing, AlertKind::Unexpected) => (symbols.bad, Role::Bad),
+        (AlertPhase::Pending, AlertKind::Unexpected) => ("!", Role::Warn),
+        (AlertPhase::Firing, _) => (symbols.firing, Role::Alert),
+        (AlertPhase::Pending, _) => (symbols.pending, Role::Alert),
+    }
+}
+
+/// Name and the labels that tell it from others; those of every alert of the namespace are left out.
+fn named(cx: &Cx<'_>, labels: &Labels) -> String {
+    let mut name = labels.get("alertname").cloned().unwrap_or_else(|| "?".into());
+    for (key, value) in labels {
+        let known = key == "alertname" || (key == "namespace" && value == cx.state.namespace());
+        if !known && !key.starts_with("sloth_") {
+            name += &format!(" {value}");
+        }
+    }
+    name
+}
+
+/// What is waited for with this alert, or what became of it at Alertmanager.
+fn told(cx: &Cx<'_>, alert: &AlertView) -> String {
+    if let Some((state, left)) = countdown(cx, &alert.labels) {
+        return match left.0 >= 0 {
+            true => format!("{state} in {}", text::length(left)),
+            false => format!("{state} over by {}", text::length(Millis(-left.0))),
+        };
+    }
+    if alert.suppressed.is_some() {
+        return "held back".into();
+    }
+    match (&alert.resolved_delivered, &alert.delivered, alert.state) {
+        (Some(_), _, AlertPhase::Inactive) => "resolved told".into(),
+        (_, Some(_), AlertPhase::Firing) => "delivered".into(),
+        _ => String::new(),
+    }
+}
+
+/// The nearest deadline of an expectation about this alert whose clock runs: the state that must be reached, and the time left.
+pub(crate) fn countdown(cx: &Cx<'_>, labels: &Labels) -> Option<(String, Millis)> {
+    let plan = cx.state.plan.as_ref()?;
+    let about = plan.expectations.iter().zip(&cx.state.expectations);
+    let waiting = about.filter_map(|(expectation, view)| {
+        let ExpectationKind::Alert(alert) = &expectation.kind else { return None };
+        let Progress::Waiting { since } = view.progress else { return None };
+        // The name first: matchers may be regular expressions.
+        let same = labels.get("alertname") == Some(&alert.alert) && LabelMatcher::all(&alert.labels, labels);
+        same.then(|| (alert.state.to_string(), since + alert.within - cx.now))
+    });
+    waiting.min_by_key(|(_, left)| *left)
+}

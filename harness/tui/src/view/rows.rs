@@ -1,0 +1,55 @@
+//! Rows of a list with a cursor.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::Cx;
+use crate::{
+    app::List,
+    paint::{self, Pen},
+    theme::Role,
+};
+
+/// Draws rows of a list so that the cursor is in sight. `draw` gets a pen after the mark of the selected row, and the row's number.
+pub fn rows(
+    cx: &Cx<'_>,
+    list: List,
+    focused: bool,
+    area: Rect,
+    buf: &mut Buffer,
+    mut draw: impl FnMut(&mut Pen<'_>, usize),
+) {
+    let length = cx.index.rows(list);
+    let shown = usize::from(area.height);
+    let cursor = cx.ui.lists[list].cursor;
+    // Without the focus the top of the list matters, but for the log, whose end does.
+    let looked_at = if focused || list == List::Log { cursor } else { 0 };
+    let first = paint::first_row(length, shown, looked_at);
+    for row in 0..shown.min(length - first.min(length)) {
+        let selected = focused && first + row == cursor;
+        let mut pen = Pen::new(buf, cx.theme, area, row as u16);
+        pen.put(if selected { cx.theme.symbols().selected } else { " " }, Role::Accent);
+        draw(&mut pen, first + row);
+        if selected {
+            let line = Rect { y: area.y + row as u16, height: 1, ..area };
+            paint::over(buf, cx.theme, line, Role::Selected);
+        }
+    }
+    if length == 0 && !cx.ui.lists[list].filter.is_empty() {
+        Pen::new(buf, cx.theme, area, 0).put("  nothing matches the filter", Role::Dim);
+    }
+}
+
+/// What a list's title says of its order: `/filter`, `by name`, `12 of 5000`.
+#[must_use]
+pub fn order(cx: &Cx<'_>, list: List, all: usize) -> String {
+    let order = &cx.ui.lists[list];
+    let mut parts = Vec::new();
+    if !order.filter.is_empty() {
+        parts.push(format!("/{} ({} of {all})", order.filter, cx.index.rows(list)));
+    }
+    if order.column > 0 || order.reverse {
+        let column = list.columns().get(order.column).copied().unwrap_or_default();
+        parts.push(format!("by {column}{}", if order.reverse { " reversed" } else { "" }));
+    }
+    parts.join(", ")
+}
