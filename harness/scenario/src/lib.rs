@@ -15,6 +15,7 @@ pub mod catalogue;
 mod check;
 mod diagnostic;
 mod draft;
+pub mod export;
 mod parse;
 mod problems;
 mod read;
