@@ -6,6 +6,7 @@ use crate::{Millis, Timestamp, WorkloadRef};
 
 /// Something that a HorizontalPodAutoscaler must do or not do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AutoscalerExpectation {
     /// Name of the HorizontalPodAutoscaler in the system's namespace.
     pub autoscaler: String,
@@ -16,6 +17,7 @@ pub struct AutoscalerExpectation {
 /// What is expected. Times count from the effect of the fault or the start of the load that the expectation names; "down" from
 /// its revert or the load's end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "goal", rename_all = "snake_case")]
 pub enum AutoscalerGoal {
     /// So many replicas are ready, scaled by the autoscaler, within this time.
@@ -52,6 +54,7 @@ pub enum AutoscalerGoal {
 
 /// State of a HorizontalPodAutoscaler, as its watch delivered it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObservedAutoscaler {
     /// Its name.
     pub autoscaler: String,
@@ -79,6 +82,7 @@ pub struct ObservedAutoscaler {
 
 /// State of a PodDisruptionBudget, as its watch delivered it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObservedBudget {
     /// Its name.
     pub budget: String,

@@ -6,6 +6,7 @@ use crate::{EventKind, Millis, Timestamp};
 
 /// One recorded fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Place in the run's total order, from 0, without gaps.
     pub seq: u64,

@@ -10,6 +10,7 @@ use crate::{
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "one plan a run; boxing it would only obscure the format")]
 pub enum EventKind {
@@ -401,6 +402,7 @@ pub enum EventKind {
 
 /// What the run was pointed at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunTarget {
     /// Kubeconfig context.
     pub context: String,
@@ -416,6 +418,7 @@ pub struct RunTarget {
 
 /// How fast an alert can be seen, from the loaded configuration (scrape interval S, evaluation interval E, `for`, grouping).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DetectionBound {
     /// Expectation's id.
     pub expectation: String,
@@ -429,6 +432,7 @@ pub struct DetectionBound {
 
 /// Phases of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Bring up or connect, prove readiness.
@@ -460,6 +464,7 @@ impl std::fmt::Display for Phase {
 
 /// Prometheus' own state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PrometheusHealth {
     /// `process_start_time_seconds`.
     pub started_at: Timestamp,
@@ -479,6 +484,7 @@ pub struct PrometheusHealth {
 
 /// Alertmanager's own state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertmanagerHealth {
     /// `process_start_time_seconds`.
     pub started_at: Timestamp,
@@ -490,6 +496,7 @@ pub struct AlertmanagerHealth {
 
 /// An alert that was active at the end of the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BaselineAlert {
     /// All labels, with `alertname`.
     pub labels: Labels,
@@ -499,6 +506,7 @@ pub struct BaselineAlert {
 
 /// Replica counts of a workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObservedWorkload {
     /// The workload.
     pub workload: WorkloadRef,
@@ -514,6 +522,7 @@ pub struct ObservedWorkload {
 
 /// A notification as it arrived at the receiver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notification {
     /// Receiver's name in Alertmanager's configuration.
     pub receiver: String,
@@ -527,6 +536,7 @@ pub struct Notification {
 
 /// One alert of a notification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotifiedAlert {
     /// `firing` or `resolved`.
     pub status: String,
@@ -542,6 +552,7 @@ pub struct NotifiedAlert {
 
 /// One `ALERTS` series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertSeries {
     /// Labels without `__name__` and `alertstate`.
     pub labels: Labels,
@@ -553,6 +564,7 @@ pub struct AlertSeries {
 
 /// A maximal run of samples of one series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertInterval {
     /// First sample.
     pub from: Timestamp,
@@ -564,6 +576,7 @@ pub struct AlertInterval {
 
 /// How a run of samples ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IntervalEnd {
     /// With a stale marker at this time: the alert left the state at that evaluation.
@@ -576,16 +589,19 @@ pub enum IntervalEnd {
 
 /// Value of a query at one evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sample {
     /// Evaluation time.
     pub at: Timestamp,
     /// One value per series. `NaN` and infinities are written as text.
     #[serde(with = "finite_or_text")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<finite_or_text::Value>"))]
     pub values: Vec<f64>,
 }
 
 /// Why a run was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CancelReason {
     /// SIGINT or SIGTERM.
@@ -601,8 +617,9 @@ mod finite_or_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     #[derive(Serialize, Deserialize)]
+    #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
     #[serde(untagged)]
-    enum Value {
+    pub(super) enum Value {
         Number(f64),
         Text(String),
     }

@@ -8,6 +8,7 @@ use crate::{Labels, Millis, Timestamp};
 
 /// What kind of run a log is of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunMode {
     /// A scenario, with a verdict.
@@ -21,6 +22,7 @@ pub enum RunMode {
 
 /// State of a pod, as its watch delivered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ObservedPod {
     /// Its namespace; empty in logs of versions that did not write it, where it is the plan's.
     #[serde(default)]
@@ -57,6 +59,7 @@ pub struct ObservedPod {
 
 /// What a pod used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodUsage {
     /// Namespace.
     pub namespace: String,
@@ -70,6 +73,7 @@ pub struct PodUsage {
 
 /// An Event of Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClusterEvent {
     /// Namespace.
     pub namespace: String,
@@ -89,6 +93,7 @@ pub struct ClusterEvent {
 
 /// Lines of a container's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodLog {
     /// Namespace.
     pub namespace: String,
@@ -112,6 +117,7 @@ pub struct PodLog {
 
 /// One line of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     /// When the container wrote it, where that is known.
     pub written_at: Option<Timestamp>,
@@ -121,6 +127,7 @@ pub struct LogLine {
 
 /// An alerting rule, as Prometheus has loaded it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertRule {
     /// Alert name.
     pub alert: String,

@@ -8,6 +8,7 @@ use crate::{Comparison, Millis, Timestamp};
 
 /// One load: users that send requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadSpec {
     /// Name, unique among loads and faults: expectations name either.
     pub name: String,
@@ -57,6 +58,7 @@ impl LoadSpec {
 
 /// When a load begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoadStart {
     /// Before the baseline; it goes on until the run ends. Faults and other loads strike a system that is in use.
@@ -68,6 +70,7 @@ pub enum LoadStart {
 
 /// A part of a rate's profile.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RateStage {
     /// Requests per second at its beginning.
     pub rate: f64,
@@ -79,6 +82,7 @@ pub struct RateStage {
 
 /// One request of a load. Placeholders are replaced in URL, headers and body: [`LoadSpec::PLACEHOLDERS`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadStep {
     /// Name, unique in the load.
     pub name: String,
@@ -104,6 +108,7 @@ pub struct LoadStep {
 
 /// A request's body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoadBody {
     /// `application/json`.
@@ -120,6 +125,7 @@ pub enum LoadBody {
 
 /// One part of a multipart body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadPart {
     /// Name of the field.
     pub name: String,
@@ -135,6 +141,7 @@ pub struct LoadPart {
 
 /// A value that is taken from an answer as `${value.NAME}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Extraction {
     /// NAME.
     pub name: String,
@@ -144,6 +151,7 @@ pub struct Extraction {
 
 /// Where a value is in an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExtractFrom {
     /// JSON pointer (RFC 6901) into the body.
@@ -157,6 +165,7 @@ pub enum ExtractFrom {
 /// Part of a run by which a load's requests are told apart. A request belongs to the phase in which it started; with a rate,
 /// in which it should have started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoadPhase {
     /// The load's own warm-up.
@@ -187,6 +196,7 @@ impl fmt::Display for LoadPhase {
 
 /// Statistics over one second of a load, for live views. Verdicts use [`LoadStats`], which come from merged histograms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadSample {
     /// Start of the second.
     pub from: Timestamp,
@@ -210,6 +220,7 @@ pub struct LoadSample {
 
 /// Statistics over all requests of a phase, of a step or of a whole load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadStats {
     /// When the phase began for this load: with the load, with the end of its warm-up, or with what happened to the system.
     pub from: Timestamp,
@@ -221,6 +232,7 @@ pub struct LoadStats {
     pub failed: u64,
     /// Answers by status code.
     #[serde(with = "crate::status_counts")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, u64>"))]
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without an answer by kind of error.
     pub errors: BTreeMap<String, u64>,
@@ -232,6 +244,7 @@ pub struct LoadStats {
 
 /// A distribution of latencies, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Arithmetic mean.
     pub mean: f64,
@@ -264,6 +277,7 @@ impl LoadStats {
 
 /// What is measured of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoadMeasure {
     /// Number of requests.
@@ -331,6 +345,7 @@ impl fmt::Display for LoadMeasure {
 
 /// A condition on a load's statistics in a phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadExpectation {
     /// The load.
     pub load: String,

@@ -9,6 +9,7 @@ pub type Labels = BTreeMap<String, String>;
 
 /// How a matcher compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum MatchOp {
     /// `=`
     #[serde(rename = "=")]
@@ -26,6 +27,7 @@ pub enum MatchOp {
 
 /// One label matcher. A label that is absent has the empty value, as in Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LabelMatcher {
     /// Label name.
     pub name: String,

@@ -9,6 +9,7 @@ use crate::{AutoscalerExpectation, LabelMatcher, LoadExpectation, LoadSpec, Mill
 
 /// A checked scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// One line for people.
     pub title: String,
@@ -47,6 +48,7 @@ pub struct Plan {
 
 /// A past without errors, so that the long windows of SLOs rest on as much data as their names say.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedHistory {
     /// How far it goes back from the beginning of the run, in real time.
     pub length: Millis,
@@ -57,6 +59,7 @@ pub struct PlannedHistory {
 /// Addresses of the monitoring system. Each is an `http(s)://` URL or `service://NAMESPACE/NAME:PORT`, which is reached
 /// through the API server's service proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Monitoring {
     /// Prometheus' base URL.
     pub prometheus: String,
@@ -68,6 +71,7 @@ pub struct Monitoring {
 
 /// One condition of the steady state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SteadyCheck {
     /// Name, unique in the scenario.
     pub name: String,
@@ -78,6 +82,7 @@ pub struct SteadyCheck {
 
 /// Kinds of steady-state conditions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "check", rename_all = "snake_case")]
 pub enum SteadyCheckKind {
     /// A GET answers as said.
@@ -102,6 +107,7 @@ pub enum SteadyCheckKind {
 
 /// An HTTP conversation that is repeated from the baseline to the end of the run, as a user of the system would have it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProbeSpec {
     /// Name, unique in the scenario.
     pub name: String,
@@ -115,6 +121,7 @@ pub struct ProbeSpec {
 
 /// One HTTP request of a probe. `${run.id}`, `${probe.round}` and `${random}` are replaced in URL, headers and body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpStep {
     /// Name, unique in the probe.
     pub name: String,
@@ -141,6 +148,7 @@ impl HttpStep {
 
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultSpec {
     /// Name, unique in the scenario.
     pub name: String,
@@ -158,6 +166,7 @@ pub struct FaultSpec {
 
 /// Kinds of faults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum FaultAction {
     /// Sets the replicas of a workload; reverted to the number found before.
@@ -185,6 +194,7 @@ pub enum FaultAction {
 
 /// A workload of the system's namespace, written `deployment/postgres`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkloadRef {
     /// `Deployment` (the only kind of this version).
     pub kind: String,
@@ -200,6 +210,7 @@ impl fmt::Display for WorkloadRef {
 
 /// One thing that must be seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Expectation {
     /// Stable name in reports: `alert/APIServiceDown/firing`.
     pub id: String,
@@ -217,6 +228,7 @@ pub struct Expectation {
 
 /// Kinds of expectations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "expect", rename_all = "snake_case")]
 pub enum ExpectationKind {
     /// An alert reaches a state by its deadline.
@@ -244,6 +256,7 @@ pub enum ExpectationKind {
 
 /// An alert, the state it must reach, and by when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AlertExpectation {
     /// Value of the `alertname` label.
     pub alert: String,
@@ -284,6 +297,7 @@ impl AlertExpectation {
 
 /// States of an alert, in the order in which it goes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// The expression holds; `for` is running. A rule without `for` fires at once, which satisfies this too.
@@ -309,6 +323,7 @@ impl fmt::Display for AlertState {
 
 /// Part of the run that an expectation looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Window {
     /// From the fault's effect to the beginning of its revert.
@@ -319,6 +334,7 @@ pub enum Window {
 
 /// Answers of a probe's step in a window: the expected answer comes by the deadline, and from then on every answer is so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HttpExpectation {
     /// Probe.
     pub probe: String,
@@ -339,6 +355,7 @@ pub struct HttpExpectation {
 
 /// A PromQL condition in a window, evaluated on the server's own samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PromqlExpectation {
     /// The query; every series of its result must satisfy the comparison.
     pub query: String,
@@ -352,6 +369,7 @@ pub struct PromqlExpectation {
 
 /// When a PromQL condition must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PromqlMode {
     /// Holds at one evaluation at least, by this time after the window's start.
@@ -364,6 +382,7 @@ pub enum PromqlMode {
 
 /// Ready replicas of a workload after the revert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkloadExpectation {
     /// The workload.
     pub workload: WorkloadRef,
@@ -375,6 +394,7 @@ pub struct WorkloadExpectation {
 
 /// A comparison with a number, written `">= 1"`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// Operator.
     pub op: CompareOp,
@@ -384,6 +404,7 @@ pub struct Comparison {
 
 /// Comparison operators of PromQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum CompareOp {
     /// `==`
     #[serde(rename = "==")]

@@ -9,6 +9,7 @@ use crate::{Millis, Timestamp};
 
 /// A condition on the error budget of an SLO.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SloExpectation {
     /// `sloth_id`.
     pub slo: String,
@@ -20,6 +21,7 @@ pub struct SloExpectation {
 
 /// What is expected of an error budget from the effect of the fault (the start of the load) to the end of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "goal", rename_all = "snake_case")]
 pub enum SloGoal {
     /// The burn rate over a window stays at or below this. A burn rate of 1 spends exactly the budget in the SLO's period.
@@ -38,6 +40,7 @@ pub enum SloGoal {
 
 /// What Prometheus knows about an SLO.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SloDefinition {
     /// `sloth_id`.
     pub slo: String,
@@ -67,6 +70,7 @@ impl SloDefinition {
 
 /// A window of an SLO.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SloWindow {
     /// In the SLO's own time, the label `sloth_window`: `5m`.
     pub window: Millis,
@@ -78,6 +82,7 @@ pub struct SloWindow {
 
 /// Burn rates of an SLO at one time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SloSample {
     /// `sloth_id`.
     pub slo: String,
@@ -91,6 +96,7 @@ pub struct SloSample {
 
 /// What a run did to an error budget.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SloUsage {
     /// `sloth_id`.
     pub slo: String,

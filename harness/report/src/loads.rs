@@ -11,6 +11,7 @@ use crate::{
 
 /// One load of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadReport {
     /// Its name.
     pub load: String,
@@ -38,6 +39,7 @@ pub struct LoadReport {
 
 /// Figures of one phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LoadFigures {
     /// The phase.
     pub phase: LoadPhase,

@@ -12,6 +12,7 @@ use crate::{
 
 /// One SLO of a run. Times are in the SLO's own time, also where time is compressed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SloReport {
     /// `sloth_id`.
     pub slo: String,
@@ -47,6 +48,7 @@ pub struct SloReport {
 
 /// One window of an SLO.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WindowReport {
     /// Its length.
     pub window: Millis,

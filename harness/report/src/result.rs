@@ -12,6 +12,7 @@ pub const RESULT_FORMAT: u32 = 1;
 
 /// A run's result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunResult {
     /// [`RESULT_FORMAT`].
     pub format: u32,
@@ -53,6 +54,7 @@ pub struct RunResult {
 
 /// Where the time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timing {
     /// From the beginning, the bring-up of the stack included, to the last event.
     pub duration: Millis,

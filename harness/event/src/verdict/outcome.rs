@@ -8,6 +8,7 @@ use crate::{Labels, Millis, Timestamp};
 
 /// Result of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
     /// Positive evidence that the expectation was met.
@@ -20,6 +21,7 @@ pub enum CheckOutcome {
 
 /// Result of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Every check passed.
@@ -76,6 +78,7 @@ impl fmt::Display for Outcome {
 
 /// One expectation with its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Check {
     /// Expectation's id.
     pub id: String,
@@ -95,6 +98,7 @@ pub struct Check {
 
 /// How an alert ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// The expression stopped holding, with its inputs present.
@@ -107,6 +111,7 @@ pub enum Resolution {
 
 /// The way of one expected alert through the pipeline. Times are wall-clock times corrected for the clocks' offset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Detection {
     /// Alert name.
     pub alert: String,
@@ -136,6 +141,7 @@ pub struct Detection {
 
 /// The verdict over a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// Result.
     pub outcome: Outcome,

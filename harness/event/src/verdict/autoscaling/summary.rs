@@ -11,6 +11,7 @@ use crate::{Event, Millis, ObservedWorkload, WorkloadRef};
 
 /// What became of an autoscaler's target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Scaling {
     /// The autoscaler.
     pub autoscaler: String,
