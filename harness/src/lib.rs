@@ -17,6 +17,7 @@ mod main_impl;
 pub mod output;
 pub mod stack;
 pub mod target;
+pub mod view;
 
 pub use main_impl::main_impl;
 

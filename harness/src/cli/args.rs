@@ -7,7 +7,7 @@ use harness_slo::compress::Length;
 
 use super::history::IndexArgs;
 use super::{publish::PublishArgs, reports::ReportFiles};
-use crate::{exit_code, output::ColorArg};
+use crate::{exit_code, output::ColorArg, view::ViewArg};
 
 /// Breaks a system on purpose and proves what is seen of it.
 ///
@@ -84,6 +84,7 @@ pub(crate) enum Command {
     Judge(JudgeArgs),
     Report(super::report::ReportArgs),
     Replay(super::replay::ReplayArgs),
+    ExportScenario(super::export_scenario::ExportScenarioArgs),
     History(super::history::HistoryArgs),
     Compare(super::compare::CompareArgs),
     Slo(SloArgs),
@@ -117,6 +118,20 @@ pub struct RunArgs {
     /// Leave the embedded stack running if this run starts it
     #[arg(long)]
     pub keep: bool,
+    /// What is shown: auto, tui (the terminal view) or line (one line for each thing that happens); auto means tui on a terminal,
+    /// and line elsewhere, in CI jobs and with TERM=dumb
+    #[arg(
+        long,
+        value_name = "VIEW",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub view: ViewArg,
+    /// Leave the terminal view as soon as the run is over, instead of showing its end until a key is pressed
+    #[arg(long)]
+    pub exit: bool,
     /// Further copies of its reports.
     #[command(flatten)]
     pub reports: ReportFiles,

@@ -10,11 +10,13 @@ mod control_plane;
 mod doctor;
 mod down;
 mod dry_run;
+mod export_scenario;
 mod grafana;
 mod history;
 mod judge;
 mod pace;
 mod publish;
+mod record;
 mod recover;
 mod replay;
 mod report;
@@ -46,6 +48,7 @@ impl App {
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Report(args) => report::exec(args, context).await,
             Command::Replay(args) => replay::exec(args, context).await,
+            Command::ExportScenario(args) => export_scenario::exec(&args, context),
             Command::History(args) => history::exec(args, context).await,
             Command::Compare(args) => compare::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,

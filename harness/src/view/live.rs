@@ -1,0 +1,196 @@
+//! The threads of a view.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use harness_event::{Event, Verdict};
+use harness_report::{LineView, Style};
+use harness_tui::{Options, Sender, channel, restore_terminal};
+use tokio::sync::{mpsc::unbounded_channel, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{Wishes, aside::Aside, choice::Kind};
+use crate::{expected_error::chain, output::Output};
+
+/// Lines that are kept, to be shown should the terminal view fail.
+const KEPT: usize = 500;
+
+/// How things are shown.
+pub(crate) struct ViewOptions {
+    /// As what.
+    pub(crate) kind: Kind,
+    /// Where lines go.
+    pub(crate) out: Output,
+    /// How lines look, and with which colours and symbols the terminal view is drawn.
+    pub(crate) style: Style,
+    /// What the terminal view shows before the first event, and how it ends.
+    pub(crate) terminal: Options,
+    /// Where standard error goes while the terminal view has the screen.
+    pub(crate) stderr: PathBuf,
+}
+
+/// A view of events, in threads of its own: a reader that does not read must not hold up a run, least of all its rollback.
+pub(crate) struct Live {
+    forwarder: thread::JoinHandle<()>,
+    /// The verdict, once all events are through.
+    conclusion: mpsc::Sender<Option<Verdict>>,
+    screen: Option<Screen>,
+}
+
+struct Screen {
+    sender: Sender,
+    /// Answered when the person has left it, or it failed.
+    left: oneshot::Receiver<()>,
+}
+
+impl Live {
+    /// Starts a view of the events of a log. The requests are those of the terminal view; there are none from lines.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(crate) fn start(options: ViewOptions, events: mpsc::Receiver<Event>) -> io::Result<(Self, Wishes)> {
+        let (asking, wishes) = unbounded_channel();
+        let (conclusion, concluded) = mpsc::channel();
+        let failed = Arc::new(AtomicBool::new(false));
+        let mut screen = None;
+        let mut lines = Lines { view: LineView::new(options.style), out: options.out, aside: None };
+        if options.kind == Kind::Terminal {
+            lines.aside = Some(Vec::new());
+            let (sender, feed) = channel();
+            let (leaving, left) = oneshot::channel();
+            let (failed, terminal, stderr) = (failed.clone(), options.terminal, options.stderr);
+            thread::Builder::new().name("terminal view".to_owned()).spawn(move || {
+                let ask = move |request| {
+                    // Nobody answers any more when all is over.
+                    let _ = asking.send(request);
+                };
+                let left = show(terminal, &feed, ask, &stderr);
+                failed.store(!left, Ordering::Release);
+                let _ = leaving.send(());
+            })?;
+            screen = Some(Screen { sender, left });
+        }
+        let sender = screen.as_ref().map(|screen| screen.sender.clone());
+        let forwarder = thread::Builder::new()
+            .name("events for the view".to_owned())
+            .spawn(move || forward(&events, &concluded, sender, &failed, lines))?;
+        Ok((Self { forwarder, conclusion, screen }, wishes))
+    }
+
+    /// The terminal view, to answer its requests.
+    pub(crate) fn sender(&self) -> Option<Sender> {
+        self.screen.as_ref().map(|screen| screen.sender.clone())
+    }
+
+    /// Says what was proven, once every event is through: the last clone of the log must be gone, or go soon. Returns when all is
+    /// shown and the person has left the view, or `leave` is cancelled.
+    pub(crate) async fn conclude(self, verdict: Option<Verdict>, leave: &CancellationToken) {
+        // The forwarder ends with the events, whatever happens to the verdict.
+        let _ = self.conclusion.send(verdict);
+        let forwarder = self.forwarder;
+        let through = tokio::task::spawn_blocking(move || {
+            // If it panicked, the message is on stderr already.
+            let _ = forwarder.join();
+        });
+        let _ = through.await;
+        let Some(Screen { sender, mut left }) = self.screen else { return };
+        tokio::select! {
+            _ = &mut left => {}
+            () = leave.cancelled() => {
+                sender.leave();
+                let _ = left.await;
+            }
+        }
+    }
+}
+
+/// Has the terminal until the person leaves the view, or it fails: false then. Either way the terminal is as before.
+fn show(
+    options: Options,
+    feed: &harness_tui::Feed,
+    ask: impl FnMut(harness_tui::Request),
+    stderr: &std::path::Path,
+) -> bool {
+    let aside = Aside::take(stderr);
+    let color = options.color;
+    let result = catch_unwind(AssertUnwindSafe(|| harness_tui::run(options, feed, ask)));
+    restore_terminal();
+    if let Ok(aside) = aside {
+        drop(aside);
+    }
+    // These go to standard error, which does not panic when it is gone, too.
+    let err =
+        Output::stderr(if color { crate::output::ColorArg::Auto } else { crate::output::ColorArg::Never });
+    match result {
+        Ok(Ok(exit)) => {
+            if let Some(screen) = exit.last_screen {
+                Output::stdout(crate::output::ColorArg::Never).line(screen.trim_end_matches('\n'));
+            }
+            return true;
+        }
+        Ok(Err(error)) => err.line(format_args!("warning: the terminal view has ended: {}", chain(&error))),
+        Err(_) => err.line("warning: the terminal view has ended: an internal error (see above)"),
+    }
+    false
+}
+
+/// Passes events on, in their order, and after the last of them the verdict.
+fn forward(
+    events: &mpsc::Receiver<Event>,
+    concluded: &mpsc::Receiver<Option<Verdict>>,
+    sender: Option<Sender>,
+    failed: &AtomicBool,
+    mut lines: Lines,
+) {
+    for event in events {
+        if lines.aside.is_some() && failed.load(Ordering::Acquire) {
+            // It failed while things go on: they are shown as lines from here on, and what happened so far, too.
+            lines.show_from_now_on();
+        }
+        lines.tell(&event);
+        if let Some(sender) = &sender {
+            sender.event(event);
+        }
+    }
+    let verdict = concluded.recv().ok().flatten();
+    if let Some(sender) = sender {
+        if let Some(verdict) = verdict {
+            sender.conclude(verdict);
+        }
+        sender.close();
+    }
+}
+
+/// The line view. While the terminal view has the screen, lines are kept aside.
+struct Lines {
+    view: LineView,
+    out: Output,
+    aside: Option<Vec<String>>,
+}
+
+impl Lines {
+    fn tell(&mut self, event: &Event) {
+        let lines = self.view.lines(event);
+        match &mut self.aside {
+            Some(aside) => {
+                aside.extend(lines);
+                let more = aside.len().saturating_sub(KEPT);
+                aside.drain(..more);
+            }
+            None => lines.iter().for_each(|line| self.out.line(line)),
+        }
+    }
+
+    fn show_from_now_on(&mut self) {
+        self.aside.take().into_iter().flatten().for_each(|line| self.out.line(line));
+    }
+}
