@@ -20,8 +20,8 @@ usage() {
 	cat <<'HELP'
 usage: scripts/tools.sh [--check] [--browser] [--dir]
 
-Finds prometheus, promtool, prometheus-alertmanager, amtool, prometheus-postgres-exporter, PostgreSQL's
-server and redis-server, and unpacks the Debian packages of those that are missing into the tools cache:
+Finds prometheus, promtool, prometheus-alertmanager, amtool, prometheus-postgres-exporter,
+prometheus-redis-exporter, PostgreSQL's server and redis-server, and unpacks the Debian packages of those that are missing into the tools cache:
 $SRE_HARNESS_TOOLS, else /var/cache/sre-harness/tools (root) or ~/.cache/sre-harness/tools.
 
   --check    only say what is there and what is missing (exit 1 if something is)
@@ -43,6 +43,7 @@ programs=(
 	"prometheus-alertmanager alertmanager|prometheus-alertmanager|routes alerts to receivers"
 	"amtool|prometheus-alertmanager|checks the alert routing"
 	"prometheus-postgres-exporter postgres_exporter|prometheus-postgres-exporter|metrics of PostgreSQL"
+	"prometheus-redis-exporter redis_exporter|prometheus-redis-exporter|metrics of Redis"
 	"postgres|postgresql|database server"
 	"initdb|postgresql|makes a new database directory"
 	"libnss_wrapper.so|libnss-wrapper|lets initdb run as a user id that has no name on this machine"

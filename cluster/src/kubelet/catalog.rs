@@ -46,6 +46,8 @@ pub struct ImageEntry {
     pub purpose: String,
     /// Debian package, or how else to get it.
     pub package: String,
+    /// Nothing is amiss when the program is not on the machine.
+    pub optional: bool,
 }
 
 fn one_or_many<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -103,7 +105,8 @@ pub enum ImageError {
     },
     /// The catalogue has it, its program is missing.
     #[error(
-        "image \"{image}\" needs the program {program} ({package}), which is not on this machine: run `make tools`"
+        "image \"{image}\" needs the program {program} ({package}), which is not on this machine{}",
+        if *optional { "" } else { ": run `make tools`" }
     )]
     Missing {
         /// The image as written in the pod.
@@ -112,6 +115,8 @@ pub enum ImageError {
         program: String,
         /// Where it comes from.
         package: String,
+        /// `make tools` does not get it.
+        optional: bool,
     },
     /// The name is no image reference.
     #[error("couldn't parse image name \"{0}\": invalid reference format")]
@@ -131,6 +136,8 @@ pub struct ProgramStatus {
     pub version: Option<String>,
     /// What to install when it is missing.
     pub install: String,
+    /// Nothing is amiss when it is missing.
+    pub optional: bool,
 }
 
 /// Why a catalogue file was refused.
@@ -222,6 +229,7 @@ impl Catalog {
                 image: image.to_owned(),
                 program: first.clone(),
                 package: entry.package.clone(),
+                optional: entry.optional,
             })?),
         };
         let mut path: Vec<PathBuf> = Vec::new();
@@ -285,7 +293,14 @@ impl Catalog {
             let purpose =
                 if entry.purpose.is_empty() { format!("image {image}") } else { entry.purpose.clone() };
             let program = Path::new(first).file_name().unwrap_or_default().to_string_lossy().into_owned();
-            result.push(ProgramStatus { program, purpose, path, version, install: entry.package.clone() });
+            result.push(ProgramStatus {
+                program,
+                purpose,
+                path,
+                version,
+                install: entry.package.clone(),
+                optional: entry.optional,
+            });
         }
         result
     }

@@ -92,6 +92,28 @@ pub fn builtin_entries() -> BTreeMap<String, ImageEntry> {
             ..ImageEntry::default()
         },
     );
+    add(
+        &["oliver006/redis_exporter"],
+        ImageEntry {
+            program: words(&["prometheus-redis-exporter", "redis_exporter"]),
+            aliases: words(&["/redis_exporter"]),
+            purpose: "metrics of Redis".to_owned(),
+            package: debian("prometheus-redis-exporter"),
+            ..ImageEntry::default()
+        },
+    );
+    add(
+        &["grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise"],
+        ImageEntry {
+            program: words(&["grafana", "/usr/share/grafana/bin/grafana"]),
+            entrypoint: words(&["server"]),
+            aliases: words(&["/run.sh", "/usr/share/grafana/bin/grafana"]),
+            purpose: "shows the dashboards, only with `harness up --grafana`".to_owned(),
+            package: "the package grafana of Grafana Labs; Debian has none".to_owned(),
+            optional: true,
+            ..ImageEntry::default()
+        },
+    );
     for name in ["portal", "api", "auth", "images"] {
         let entry = ImageEntry {
             program: words(&[name]),

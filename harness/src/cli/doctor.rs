@@ -6,7 +6,7 @@ use crate::{exit_code, expected_error::ExpectedError, output::Style, stack};
 pub(super) fn exec(_args: &DoctorArgs, context: &Context) -> Result<u8, ExpectedError> {
     let out = &context.out;
     let programs = stack::survey();
-    let missing = programs.iter().filter(|one| one.path.is_none()).count();
+    let missing = programs.iter().filter(|one| one.path.is_none() && !one.optional).count();
     out.line(format_args!("harness {}", env!("CARGO_PKG_VERSION")));
     out.line("");
     let width = programs.iter().map(|one| one.program.len()).max().unwrap_or(0);
@@ -19,7 +19,11 @@ pub(super) fn exec(_args: &DoctorArgs, context: &Context) -> Result<u8, Expected
                 one.version.as_deref().unwrap_or("?"),
                 path.display()
             ),
-            None => format!("{} {name}  {} ({})", out.paint(Style::Bad, "missing"), one.purpose, one.install),
+            None => {
+                let (style, state) =
+                    if one.optional { (Style::Dim, "absent ") } else { (Style::Bad, "missing") };
+                format!("{} {name}  {} ({})", out.paint(style, state), one.purpose, one.install)
+            }
         });
     }
     out.line("");
