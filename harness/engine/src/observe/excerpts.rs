@@ -275,3 +275,7 @@ impl State {
         self.targets.get(pod).or_else(of_owner).cloned()
     }
 }
+
+#[cfg(test)]
+#[path = "excerpts_tests.rs"]
+mod tests;
