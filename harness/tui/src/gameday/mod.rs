@@ -1,37 +1,23 @@
 //! Game days: dialogs to inject faults and to start and stop loads by hand.
 //!
-//! Seams to the rest of the view: [`act`] gets every action that no view took (`i` and `o` open the dialogs: set
-//! `ui.dialog = Some(Dialog::GameDay)`), [`key`] every key while a dialog is open but Ctrl-C, [`reply`] every answer of the host, and
-//! [`render`] draws over the view.
+//! ```text
+//!   i ──▶ kinds ──Enter──▶ form ──Enter──▶ plan ──y──▶ injected        o ──▶ loads ──Enter──▶ start or stop?
+//!                           ▲  Esc           │
+//!                           └────────────────┘  also with every problem that the host finds in the form
+//! ```
+//!
+//! Seams to the rest of the view: [`act`] gets every action that no view took, [`key`] every key while a dialog is open but Ctrl-C,
+//! [`reply`] every answer of the host, and [`render`] draws over the view. What can be injected, and into what, is the host's
+//! [`crate::Catalogue`]: nothing here knows a kind of fault.
 
-use crossterm::event::{KeyCode, KeyEvent};
-use ratatui::{buffer::Buffer, layout::Rect};
+mod form;
+mod keys;
+mod render;
+mod state;
 
-use crate::{
-    Reply,
-    app::{Hook, Ui},
-    keys::Action,
-    view::Cx,
-};
+#[cfg(test)]
+mod tests;
 
-/// State of the dialogs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GameDayUi {}
-
-/// An action in a game day. True if it was taken.
-pub fn act(_hook: &mut Hook<'_>, _action: Action) -> bool {
-    false
-}
-
-/// A key while a dialog is open.
-pub fn key(hook: &mut Hook<'_>, key: &KeyEvent) {
-    if key.code == KeyCode::Esc {
-        hook.ui.dialog = None;
-    }
-}
-
-/// An answer of the host.
-pub fn reply(_ui: &mut Ui, _reply: &Reply) {}
-
-/// Draws the open dialog over the view.
-pub fn render(_cx: &Cx<'_>, _area: Rect, _buf: &mut Buffer) {}
+pub use keys::{act, key, reply};
+pub use render::render;
+pub use state::GameDayUi;
