@@ -20,10 +20,10 @@ pub(super) struct Alerts {
 
 impl Alerts {
     pub(super) fn of(log: &Log<'_>) -> Self {
-        let unexpected = active(log, "Alerts that nobody expected or allowed", &|labels| {
+        let unexpected = active(log, if log.has_verdict() { "Alerts that nobody expected or allowed" } else { "Alerts that were active" }, log.has_verdict(), &|labels| {
             !is_expected(log, labels) && !is_allowed(log, labels)
         });
-        let allowed = active(log, "Alerts that the scenario allows", &|labels| {
+        let allowed = active(log, "Alerts that the scenario allows", false, &|labels| {
             !is_expected(log, labels) && is_allowed(log, labels)
         });
         let mut baseline = Table::new(
@@ -39,7 +39,7 @@ impl Alerts {
             baseline.row([alert(&one.labels), one.state.clone(), role.to_owned()]);
         }
         let sentence = match (log.history, log.history_error) {
-            (Some(_), _) if unexpected.rows.is_empty() => {
+            (Some(_), _) if unexpected.rows.is_empty() && log.has_verdict() => {
                 "No alert was active that is neither expected nor allowed.".to_owned()
             }
             (Some(_), _) => String::new(),
@@ -52,7 +52,14 @@ impl Alerts {
 }
 
 /// When alerts were pending or firing, by Prometheus' own record; by polling where there is none.
-pub(super) fn active(log: &Log<'_>, caption: &str, wanted: &dyn Fn(&Labels) -> bool) -> Table {
+///
+/// `wrong`: that they were is not as it should be.
+pub(super) fn active(log: &Log<'_>, caption: &str, wrong: bool, wanted: &dyn Fn(&Labels) -> bool) -> Table {
+    let tone = |state: &str| match state {
+        "firing" if wrong => "bad",
+        "pending" if wrong => "warn",
+        _ => "",
+    };
     let mut table = Table::new(
         caption,
         &[("alert", false), ("state", false), ("from", true), ("to", true), ("known by", false)],
@@ -68,20 +75,15 @@ pub(super) fn active(log: &Log<'_>, caption: &str, wanted: &dyn Fn(&Labels) -> b
                 ended(log, run.end),
                 "record".to_owned(),
             ];
-            table.row(cells).tone = if series.state == "firing" { "bad" } else { "warn" };
+            table.row(cells).tone = tone(&series.state);
         }
     }
     if recorded {
         return table;
     }
     for (at, labels, state) in log.seen.iter().filter(|(_, labels, _)| wanted(labels)) {
-        table
-            .row([alert(labels), (*state).to_owned(), elapsed(*at), String::new(), "polling".to_owned()])
-            .tone = match *state {
-            "firing" => "bad",
-            "pending" => "warn",
-            _ => "",
-        };
+        let cells = [alert(labels), (*state).to_owned(), elapsed(*at), String::new(), "polling".to_owned()];
+        table.row(cells).tone = tone(state);
     }
     table
 }

@@ -128,7 +128,7 @@ fn meter(log: &Log<'_>, check: &Check) -> Option<Meter> {
     Some(Meter {
         measured: check.measured.map(percent),
         deadline: percent(deadline),
-        bound: bound.map(|bound| (percent(bound.earliest), percent(bound.worst) - percent(bound.earliest))),
+        bound: bound.map(|bound| (percent(bound.earliest), percent(bound.worst - bound.earliest))),
         told,
         terms: bound.map(|bound| terms(bound)).unwrap_or_default(),
         measured_text: check.measured.map(|measured| measured.to_string()).unwrap_or_default(),

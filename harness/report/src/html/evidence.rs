@@ -51,7 +51,7 @@ pub(super) fn of(log: &Log<'_>, check: &Check, expectation: &Expectation) -> Evi
         ExpectationKind::Alert(wanted) => of_alert(log, expectation, wanted, &mut evidence),
         ExpectationKind::NoUnexpectedAlert => {
             let table =
-                super::alerts::active(log, "Alerts that were neither expected nor allowed", &|labels| {
+                super::alerts::active(log, "Alerts that were neither expected nor allowed", true, &|labels| {
                     !lanes_of_alerts::is_expected(log, labels) && !lanes_of_alerts::is_allowed(log, labels)
                 });
             evidence.table(table);
@@ -91,15 +91,14 @@ fn of_alert(log: &Log<'_>, expectation: &Expectation, wanted: &AlertExpectation,
         );
         evidence.code(title, rule.expression.clone());
     }
-    evidence.table(super::alerts::active(log, "What Prometheus recorded", &|labels| {
+    evidence.table(super::alerts::active(log, "What Prometheus recorded", false, &|labels| {
         LabelMatcher::all(&matchers, labels)
     }));
     evidence.table(notifications(log, &matchers));
-    for (_, present, detail) in log.inputs.iter().filter(|(name, ..)| *name == wanted.alert) {
+    for (_, at, present, detail) in log.inputs.iter().filter(|(name, ..)| *name == wanted.alert) {
         let word = if *present { "were there" } else { "were NOT there" };
-        evidence
-            .notes
-            .push(format!("Inputs of the expression when it resolved {word}: {}.", short(detail, 400)));
+        let title = format!("Inputs of the expression {word} when it resolved at {}", elapsed(*at));
+        evidence.code(title, detail.replace("; ", "\n"));
     }
     for (at, labels, by) in
         log.suppressed.iter().filter(|(_, labels, _)| LabelMatcher::all(&matchers, labels))

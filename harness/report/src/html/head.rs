@@ -81,12 +81,13 @@ impl Head {
 }
 
 fn verdict(log: &Log<'_>) -> (&'static str, String, &'static str) {
-    match log.mode {
-        RunMode::GameDay => return ("◆", "Game day".to_owned(), "calm"),
-        RunMode::Watch => return ("◆", "Watched".to_owned(), "calm"),
-        RunMode::Scenario => {}
-    }
     let outcome = log.verdict.outcome;
+    let at_peace = matches!(outcome, Outcome::Ended | Outcome::Inconclusive | Outcome::Passed);
+    match log.mode {
+        RunMode::GameDay if at_peace => return ("◆", "Game day".to_owned(), "calm"),
+        RunMode::Watch if at_peace => return ("◆", "Watched".to_owned(), "calm"),
+        RunMode::GameDay | RunMode::Watch | RunMode::Scenario => {}
+    }
     let (symbol, tone) = match outcome {
         Outcome::Passed => ("✔", "good"),
         Outcome::Failed => ("✘", "bad"),
@@ -107,10 +108,9 @@ fn sentence<'a>(log: &Log<'a>) -> (String, Option<&'a Check>) {
     let verdict = log.verdict;
     let first = |outcome: CheckOutcome| verdict.checks.iter().find(|check| check.outcome == outcome);
     let reason = verdict.reasons.first().map_or("the log does not say why", String::as_str);
-    if !log.has_verdict() {
-        return (game_day(log), None);
-    }
+    let game_day = if log.has_verdict() { String::new() } else { game_day(log) };
     let (text, check) = match verdict.outcome {
+        Outcome::Passed | Outcome::Ended | Outcome::Inconclusive if !log.has_verdict() => (String::new(), None),
         Outcome::Passed => {
             let number = verdict.checks.len();
             let all = if number == 1 { "The one check".to_owned() } else { format!("All {number} checks") };
@@ -146,7 +146,8 @@ fn sentence<'a>(log: &Log<'a>) -> (String, Option<&'a Check>) {
         Outcome::RollbackIncomplete => (format!("A fault could not be undone: {}.", bare(reason)), None),
         Outcome::Aborted | Outcome::InternalError | Outcome::Ended => (stop(reason), None),
     };
-    (short(&text, SENTENCE * 2), check)
+    let text = format!("{} {game_day}", short(&text, SENTENCE * 2));
+    (text.trim().to_owned(), check)
 }
 
 /// Without what the sentence adds itself.
@@ -200,10 +201,8 @@ fn facts(log: &Log<'_>) -> Vec<(String, String)> {
         ("Began", date(log)),
         ("Took", took(&timing)),
     ];
-    if log.has_verdict() {
-        let (code, outcome) = (log.verdict.outcome.exit_code(), log.verdict.outcome);
-        facts.push(("Exit code", format!("{code} ({outcome})")));
-    }
+    let (code, outcome) = (log.verdict.outcome.exit_code(), log.verdict.outcome);
+    facts.push(("Exit code", format!("{code} ({outcome})")));
     if !log.finished {
         facts.push((
             "Log",

@@ -13,6 +13,8 @@ use super::{
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Lane {
     pub(super) name: String,
+    /// Labels that tell it apart.
+    pub(super) detail: String,
     /// What it is: `fault`, `expected alert` …
     pub(super) what: &'static str,
     /// `good`, `warn`, `bad` or nothing.
@@ -45,7 +47,13 @@ pub(super) struct Mark {
 
 impl Lane {
     pub(super) fn new(name: impl Into<String>, what: &'static str) -> Self {
-        Self { name: name.into(), what, ..Self::default() }
+        let name = name.into();
+        // An alert's labels have a line of their own.
+        let (name, detail) = match name.split_once('{') {
+            Some((name, labels)) => (name.to_owned(), format!("{{{labels}")),
+            None => (name, String::new()),
+        };
+        Self { name, detail, what, ..Self::default() }
     }
 
     /// A bar, if any of it is on the axis. Open: until the end of the run.

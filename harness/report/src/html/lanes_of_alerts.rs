@@ -2,7 +2,7 @@
 
 use harness_event::{AlertExpectation, ExpectationKind, IntervalEnd, LabelMatcher, Labels};
 
-use super::{axis::Axis, lanes::Lane, log::Log, text::count};
+use super::{axis::Axis, lanes::Lane, log::Log};
 
 /// Lanes of alerts that nobody expected at most.
 const MOST: usize = 20;
@@ -19,11 +19,19 @@ pub(super) fn lanes(log: &Log<'_>, axis: &Axis) -> (Vec<Lane>, usize) {
         .collect();
     let others = others(log);
     let found = others.into_iter().map(|(name, allowed)| {
-        let mut lane = Lane::new(name, if allowed { "allowed alert" } else { "other alert" });
+        let what = match (allowed, log.has_verdict()) {
+            (true, _) => "allowed alert",
+            (false, true) => "unexpected alert",
+            (false, false) => "alert",
+        };
+        let mut lane = Lane::new(name, what);
         let wanted = |labels: &Labels| {
             alert_name(labels) == name && !is_expected(log, labels) && is_allowed(log, labels) == allowed
         };
         fill(&mut lane, log, axis, &wanted);
+        if allowed {
+            lane.bars.iter_mut().filter(|bar| bar.look == "firing").for_each(|bar| bar.look = "firing quiet");
+        }
         lane
     });
     let mut found: Vec<Lane> = found.filter(|lane| !lane.is_empty()).collect();
@@ -97,8 +105,7 @@ fn fill(lane: &mut Lane, log: &Log<'_>, axis: &Axis, wanted: &dyn Fn(&Labels) ->
             (_, true) => "firing polled",
         };
         for (from, to, series, doubt) in merged(stretches) {
-            let mut more = count(series, "series");
-            more = more.replace("seriess", "series");
+            let mut more = format!("{series} series");
             if polled {
                 more.push_str("; seen by polling, the record has nothing of it");
             }
@@ -128,13 +135,7 @@ fn fill(lane: &mut Lane, log: &Log<'_>, axis: &Axis, wanted: &dyn Fn(&Labels) ->
         }
     }
     let fires = lane.bars.iter().any(|bar| bar.look.starts_with("firing"));
-    lane.tone = if fires {
-        "bad"
-    } else if lane.bars.is_empty() {
-        ""
-    } else {
-        "warn"
-    };
+    lane.tone = if fires && lane.what == "unexpected alert" { "bad" } else { "" };
 }
 
 /// From, to, number of series, and whether the end is in doubt.

@@ -50,7 +50,11 @@ fn names<T: PartialEq + Copy>(all: impl Iterator<Item = T>) -> Vec<T> {
 fn lane(axis: &Axis, name: String, what: &'static str, runs: &[Run]) -> Lane {
     let mut lane = Lane::new(name, what);
     for run in runs {
-        let (look, label) = if run.ok { ("holds", "holds") } else { ("broken", "not as expected") };
+        let (look, label) = match (run.ok, what) {
+            (true, _) => ("holds", "holds"),
+            (false, "probe") => ("broken", "unhealthy"),
+            (false, _) => ("broken", "does not hold"),
+        };
         let said = super::text::short(&run.text, 160);
         let more = format!("{} × {said}", run.count);
         // An answer tells of the time until the next one, if that comes when it should.

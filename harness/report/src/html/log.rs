@@ -70,7 +70,7 @@ pub(super) struct Log<'a> {
     pub(super) seen: Vec<(i64, &'a Labels, &'a str)>,
     pub(super) notifications: Vec<&'a Notification>,
     pub(super) baseline: Option<(i64, &'a [BaselineAlert])>,
-    pub(super) inputs: Vec<(&'a str, bool, &'a str)>,
+    pub(super) inputs: Vec<(&'a str, i64, bool, &'a str)>,
     pub(super) suppressed: Vec<(i64, &'a Labels, &'a str)>,
     pub(super) steady: Vec<Steady<'a>>,
     pub(super) answers: Vec<Answer<'a>>,
@@ -272,8 +272,8 @@ impl<'a> Log<'a> {
             EventKind::NotificationReceived(notification) => self.notifications.push(notification),
             EventKind::AlertHistoryRead { series, .. } => self.history = Some(series),
             EventKind::AlertHistoryMissing { error } => self.history_error = Some(error),
-            EventKind::AlertInputsChecked { alert, present, detail, .. } => {
-                self.inputs.push((alert, *present, detail));
+            EventKind::AlertInputsChecked { alert, resolved_at, present, detail } => {
+                self.inputs.push((alert, self.ms(*resolved_at), *present, detail));
             }
             EventKind::AlertSuppressed { labels, by } => self.suppressed.push((at, labels, by)),
             kind => self.add_stimulus(kind, at),

@@ -35,13 +35,15 @@ pub(super) enum Join {
 pub(super) struct Series {
     pub(super) name: String,
     pub(super) join: Join,
+    /// It looks like something that is wrong.
+    pub(super) bad: bool,
     /// In order of time; `None` begins a gap.
     pub(super) points: Vec<(i64, Option<f64>)>,
 }
 
 impl Series {
     pub(super) fn new(name: impl Into<String>, join: Join) -> Self {
-        Self { name: name.into(), join, points: Vec::new() }
+        Self { name: name.into(), join, bad: false, points: Vec::new() }
     }
 
     fn values(&self) -> impl Iterator<Item = f64> {
@@ -111,6 +113,7 @@ pub(super) struct Drawn {
     /// Number of its style, from 1.
     pub(super) style: usize,
     pub(super) dots: bool,
+    pub(super) bad: bool,
     pub(super) path: String,
 }
 
@@ -139,6 +142,7 @@ impl Sketch {
             name: one.name.clone(),
             style: number % STYLES + 1,
             dots: one.join == Join::Dots,
+            bad: one.bad,
             path: path(one, axis, &scale),
         });
         let level = |value: f64, label: String| Level { y: scale.y(value) as f64 / 10.0, label };

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Context of the embedded cluster: it is used where no other is named.
-const EMBEDDED: &str = "sre-harness";
+const EMBEDDED: &str = "embedded";
 
 /// The section.
 #[derive(Debug, Serialize)]

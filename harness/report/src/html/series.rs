@@ -139,7 +139,7 @@ fn answers(log: &Log<'_>, number: usize, probe: &str) -> Sketch {
     };
     let mut series: Vec<_> =
         steps.iter().map(|step| dots(step, &|answer| answer.healthy && answer.step == *step)).collect();
-    series.push(dots("not as expected", &|answer| !answer.healthy));
+    series.push(Series { bad: true, ..dots("unhealthy", &|answer| !answer.healthy) });
     Sketch {
         id: format!("chart-probe-{number}"),
         title: format!("Answers to {probe}"),

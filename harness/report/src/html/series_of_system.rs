@@ -169,7 +169,15 @@ fn burn_series(log: &Log<'_>, definition: &SloDefinition) -> Vec<Series> {
         series.points.dedup_by_key(|(at, _)| *at);
         series.with_gaps(NO_SAMPLE)
     });
-    series.collect()
+    let mut merged: Vec<Series> = Vec::new();
+    for one in series {
+        // Windows that rest on the same data burn alike.
+        match merged.iter_mut().find(|known| known.points == one.points) {
+            Some(known) => known.name = format!("{}, {}", known.name, one.name),
+            None => merged.push(one),
+        }
+    }
+    merged
 }
 
 fn limits(log: &Log<'_>, slo: &str) -> Vec<(f64, String)> {

@@ -116,9 +116,12 @@ impl Unit {
     }
 }
 
-/// `+12.34s`; whole minutes and more in minutes.
+/// `+12.34s`, `+1m02.34s`: evidence is worth its hundredths also after a minute.
 pub(super) fn elapsed(ms: i64) -> String {
-    format!("+{}", Millis(ms))
+    match ms {
+        60_000.. => format!("+{}m{:02}.{:02}s", ms / 60_000, ms / 1000 % 60, ms % 1000 / 10),
+        _ => format!("+{}", Millis(ms)),
+    }
 }
 
 /// `APIServiceDown{service="api"}`.
@@ -186,6 +189,12 @@ mod tests {
     fn a_path_is_one_word_of_a_shell() {
         assert_eq!(shell_word("scenarios/db-failure.toml"), "scenarios/db-failure.toml");
         assert_eq!(shell_word("my scenarios/$(x)'.toml"), r"'my scenarios/$(x)'\''.toml'");
+    }
+
+    #[test]
+    fn times_keep_their_hundredths() {
+        let times = [0, 999, 12_345, 61_230, 3_600_000, -40].map(elapsed);
+        assert_eq!(times, ["+0s", "+999ms", "+12.35s", "+1m01.23s", "+60m00.00s", "+-40ms"]);
     }
 
     #[test]

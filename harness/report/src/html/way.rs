@@ -172,7 +172,7 @@ fn leg(
             let start = (last - from).0.max(0);
             parts.push(Part {
                 x: percent(start),
-                width: (percent(all.0) - percent(start)).max(0.0),
+                width: percent((all.0 - start).max(0)),
                 look: step.look,
                 label: format!("{} {took}", step.name),
                 told: format!("{} took {took}, {all} in all", step.name),
