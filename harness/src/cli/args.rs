@@ -40,7 +40,10 @@ Examples:
   harness run scenarios/db-failure.toml   break the demo system's database
   harness run --dry-run my.toml           only show what would be done
   harness up                              start the embedded stack, leave it up
-  harness --context kind-dev run my.toml  use a cluster of your own";
+  harness report last --format html       the report of the last run
+  harness --context kind-dev run my.toml  use a cluster of your own
+
+Shell completion: `harness completions --help`; manual pages: `harness man --help`.";
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
@@ -67,6 +70,9 @@ pub struct GlobalArgs {
         hide_default_value = true
     )]
     pub color: ColorArg,
+    /// Only results and errors: no progress, no remarks, no view of a run
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
     /// More about what is done, on stderr; -vv for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
@@ -82,6 +88,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Recover(RecoverArgs),
     Judge(JudgeArgs),
+    Watch(super::watch::WatchArgs),
     Report(super::report::ReportArgs),
     Replay(super::replay::ReplayArgs),
     ExportScenario(super::export_scenario::ExportScenarioArgs),
@@ -90,6 +97,8 @@ pub(crate) enum Command {
     Slo(SloArgs),
     Grafana(super::grafana::GrafanaArgs),
     Doctor(DoctorArgs),
+    Completions(super::completions::CompletionsArgs),
+    Man(super::completions::ManArgs),
     #[command(hide = true)]
     ControlPlane(ControlPlaneArgs),
     #[command(hide = true)]
@@ -106,6 +115,7 @@ Examples:
   harness run scenarios/db-failure.toml
   harness run --dry-run scenarios/db-failure.toml
   harness run --junit report.xml --json result.json scenarios/db-failure.toml
+  harness run --html report.html --markdown \"$GITHUB_STEP_SUMMARY\" scenarios/db-failure.toml
   harness --context kind-dev run --prometheus service://monitoring/prometheus:9090 my.toml
 
 {}", exit_code::help()))]
@@ -185,12 +195,16 @@ pub struct StackArgs {
 #[command(after_long_help = "\
 Examples:
   harness validate scenarios/*.toml
+  harness validate --json my.toml | jq -r '.files[].problems[].message'
 
 Exit code 0 if all files are good, 2 if one is not.")]
 pub struct ValidateArgs {
     /// Scenario files
     #[arg(required = true)]
     pub scenarios: Vec<PathBuf>,
+    /// Show what was found as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Start the embedded stack (cluster, demo system, monitoring) and leave it running
@@ -210,19 +224,40 @@ pub struct UpArgs {
     /// Requests per second of each SLO in that past
     #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
     pub history_rate: f64,
+    /// Show addresses and what else there is to know as JSON
+    #[arg(long)]
+    pub json: bool,
     /// How the embedded stack is brought up.
     #[command(flatten)]
     pub stack: StackArgs,
 }
 
 /// Stop the embedded stack and remove its data
+///
+/// Recorded runs stay. Clusters of your own are left alone.
 #[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness down
+  harness --state-dir /tmp/second down    the stack of another state directory
+
+Exit code 0 also if there is nothing to stop.")]
 pub struct DownArgs {}
 
 /// Show the stack, its pods and the runs that were not finished
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = "Exit code 0 also if no stack is running; 4 if it is but does not answer.")]
-pub struct StatusArgs {}
+#[command(after_long_help = "\
+Examples:
+  harness status
+  harness status --json | jq -r '.stack.addresses.Prometheus'
+  harness --context kind-dev status      a cluster of your own
+
+Exit code 0 also if no stack is running; 4 if it is but does not answer.")]
+pub struct StatusArgs {
+    /// Show it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Take back what interrupted runs have left in the cluster
 ///
@@ -233,11 +268,15 @@ pub struct StatusArgs {}
 Examples:
   harness recover                 all unfinished runs
   harness recover 20261121-120102-k3f
+  harness --context kind-dev recover     on a cluster of your own, also what other machines left
 
 {}", exit_code::help()))]
 pub struct RecoverArgs {
     /// Only this run (id, or its first characters)
     pub run: Option<String>,
+    /// Show what was done as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Where the index of runs is.
     #[command(flatten)]
     pub index: IndexArgs,
@@ -249,6 +288,7 @@ pub struct RecoverArgs {
 Examples:
   harness judge last
   harness judge --junit report.xml 20261121-120102-k3f
+  harness judge --json - last            the result as JSON, instead of text
 
 {}", exit_code::help()))]
 pub struct JudgeArgs {
@@ -261,6 +301,11 @@ pub struct JudgeArgs {
 
 /// Service level objectives: make their rules, show their error budgets
 #[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  harness slo rules --out alerts/rules/slo.yml alerts/slo/*.yml
+  harness slo status
+  harness slo compress 30 alerts/rules/slo.yml")]
 pub struct SloArgs {
     /// What to do.
     #[command(subcommand)]
@@ -316,6 +361,9 @@ pub struct SloStatusArgs {
     /// SLOs (their sloth_id) [default: all]
     #[arg(value_name = "SLO")]
     pub slos: Vec<String>,
+    /// Show it as JSON
+    #[arg(long)]
+    pub json: bool,
     /// Prometheus: a URL, or service://NAMESPACE/NAME:PORT through the API server
     #[arg(long, value_name = "ADDRESS", value_parser = address, default_value = "service://monitoring/prometheus:19090")]
     pub prometheus: String,
@@ -356,8 +404,17 @@ pub struct SloRulesArgs {
 
 /// Say which programs the embedded stack needs, which are there and which are missing
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = "Exit code 0 if nothing is missing, else 4.")]
-pub struct DoctorArgs {}
+#[command(after_long_help = "\
+Examples:
+  harness doctor
+  harness doctor --json | jq -r '.programs[] | select(.path == null) | .install'
+
+Exit code 0 if nothing is missing, else 4.")]
+pub struct DoctorArgs {
+    /// Show it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Serve the embedded cluster until SIGTERM
 #[derive(Clone, Debug, Args)]

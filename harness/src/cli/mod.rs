@@ -4,6 +4,7 @@ mod addresses;
 mod alert_receiver;
 pub mod args;
 mod compare;
+mod completions;
 mod compress;
 mod context;
 mod control_plane;
@@ -28,6 +29,7 @@ mod slo_status;
 mod status;
 mod up;
 mod validate;
+mod watch;
 
 pub use args::{App, GlobalArgs};
 pub use context::Context;
@@ -45,6 +47,7 @@ impl App {
             Command::Down(args) => down::exec(&args, context).await,
             Command::Status(args) => status::exec(&args, context).await,
             Command::Recover(args) => recover::exec(args, context).await,
+            Command::Watch(args) => watch::exec(args, context).await,
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Report(args) => report::exec(args, context).await,
             Command::Replay(args) => replay::exec(args, context).await,
@@ -54,6 +57,8 @@ impl App {
             Command::Slo(args) => slo::exec(&args, context).await,
             Command::Grafana(args) => grafana::exec(args, context).await,
             Command::Doctor(args) => doctor::exec(&args, context),
+            Command::Completions(args) => Ok(completions::completions(&args, context)),
+            Command::Man(args) => completions::man(&args, context),
             Command::ControlPlane(args) => control_plane::exec(args).await,
             Command::AlertReceiver(args) => alert_receiver::exec(args).await,
             // main() dispatches it before options are parsed.
