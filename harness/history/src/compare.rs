@@ -369,3 +369,6 @@ pub fn too_few(comparison: &Comparison) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

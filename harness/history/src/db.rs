@@ -89,7 +89,9 @@ impl Db {
 
     /// Version of the schema; 0 for an empty database.
     pub(crate) async fn version(&mut self) -> Result<i64, HistoryError> {
-        let is_there = "SELECT to_regclass('harness_schema') IS NOT NULL";
+        // Not `to_regclass`: it may answer from a cache that does not know yet what another session made while this one waited.
+        let is_there = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                        WHERE c.relname = 'harness_schema' AND n.nspname = ANY (current_schemas(false)))";
         let version: sqlx::Result<i64> = match &mut self.connection {
             Connected::Sqlite(connection) => {
                 sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await
@@ -329,7 +331,7 @@ const PUT: &str = "
 macro_rules! runs {
     ($connection:ident, $query:ident) => {
         async {
-            let mut sql = QueryBuilder::new("SELECT r.*, ");
+            let mut sql = QueryBuilder::new("SELECT * FROM (SELECT r.*, ");
             match &$query.sort {
                 Sort::Measure { name, subject } => {
                     sql.push("(SELECT MIN(m.value) FROM harness_measures m WHERE m.run = r.id AND m.name = ");
@@ -364,7 +366,8 @@ macro_rules! runs {
                 sql.push(" AND r.id <> ").push_bind(before.id.as_str());
                 sql.push(" AND r.started_at_ms <= ").push_bind(before.started_at.0);
             }
-            sql.push($query.order());
+            // Around it, because an order by an expression knows no alias.
+            sql.push(") r").push($query.order());
             if let Some(limit) = $query.limit {
                 sql.push(" LIMIT ").push_bind(i64::from(limit));
             }

@@ -1,8 +1,8 @@
 //! What is measured in a run, in a form that can be compared with other runs: a pure function of the log.
 
 use harness_event::{
-    AlertExpectation, Detection, Event, EventKind, Expectation, ExpectationKind, LoadPhase, Millis, Plan,
-    Resolution, Scaling, Timestamp, Verdict,
+    AlertExpectation, AutoscalerGoal, Detection, Event, EventKind, Expectation, ExpectationKind,
+    LabelMatcher, LoadPhase, Millis, Plan, Resolution, Scaling, Timestamp, Verdict,
 };
 use harness_report::{LoadFigures, LoadReport, SloReport, Timing};
 use serde::{Deserialize, Serialize};
@@ -259,9 +259,16 @@ impl Collected<'_> {
             let (name, resolution) = match &expectation.kind {
                 ExpectationKind::Recovery { .. } => ("recovery", steady),
                 ExpectationKind::Workload(_) => ("workload_ready", WATCH),
-                ExpectationKind::Http(_) => ("http_answered", WATCH),
+                ExpectationKind::Http(expected) => {
+                    let every = probe_interval(self.events, &expected.probe, &expected.step);
+                    ("http_answered", every.unwrap_or(WATCH).max(WATCH))
+                }
                 ExpectationKind::Promql(_) => {
                     ("promql_met", evaluation_interval(self.events).unwrap_or(EVALUATION))
+                }
+                // The lag is a measure of its own.
+                ExpectationKind::Autoscaler(one) if matches!(one.goal, AutoscalerGoal::ReadyLag { .. }) => {
+                    continue;
                 }
                 ExpectationKind::Autoscaler(_) => ("autoscaler_met", WATCH),
                 ExpectationKind::Alert(_)
@@ -280,17 +287,16 @@ impl Collected<'_> {
                 continue;
             }
             let closed = report.model == "closed";
-            for figures in report.figures.iter().filter(|one| one.phase != LoadPhase::WarmUp) {
+            // Steps are not told apart: a hundred figures a run would make one of them odd in most runs.
+            let whole = |one: &&LoadFigures| one.phase != LoadPhase::WarmUp && one.step.is_none();
+            for figures in report.figures.iter().filter(whole) {
                 self.figures(&report.load, closed, figures);
             }
         }
     }
 
     fn figures(&mut self, load: &str, closed: bool, figures: &LoadFigures) {
-        let subject = match &figures.step {
-            Some(step) => format!("{load}/{step}/{}", figures.phase),
-            None => format!("{load}/{}", figures.phase),
-        };
+        let subject = format!("{load}/{}", figures.phase);
         let times = &figures.stats.latency;
         for (name, us) in [("latency_p50", times.p50), ("latency_p95", times.p95), ("latency_p99", times.p99)]
         {
@@ -384,6 +390,23 @@ fn steady_interval(events: &[Event]) -> Option<Millis> {
             gaps.push(*asked_at - before);
         }
     }
+    typical(gaps)
+}
+
+/// How often a probe's step was sent, as a rule.
+fn probe_interval(events: &[Event], of_probe: &str, of_step: &str) -> Option<Millis> {
+    let sent = events.iter().filter_map(|event| match &event.kind {
+        EventKind::ProbeAnswered { probe, step, sent_at, .. } if probe == of_probe && step == of_step => {
+            Some(*sent_at)
+        }
+        _ => None,
+    });
+    let sent: Vec<_> = sent.collect();
+    typical(sent.windows(2).map(|two| two[1] - two[0]).collect())
+}
+
+/// The median of gaps.
+fn typical(mut gaps: Vec<Millis>) -> Option<Millis> {
     // With few of them the gaps are those between phases.
     if gaps.len() < 10 {
         return None;
@@ -403,27 +426,21 @@ fn expected_alerts(plan: &Plan) -> Vec<Expected<'_>> {
 }
 
 fn matches(fault: &str, alert: &AlertExpectation, detection: &Detection) -> bool {
-    let has = |matcher: &harness_event::LabelMatcher| matcher.matches(&detection.labels);
+    let has = |matcher: &LabelMatcher| matcher.matches(&detection.labels);
     fault == detection.fault && alert.alert == detection.alert && alert.labels.iter().all(has)
 }
 
-/// The alert's name; with the expected labels where the scenario expects several of the name, and the fault where that is not
-/// enough.
+/// The alert's name; with those expected labels that tell it from others of the name, and the fault where that is not enough.
 fn alert_subject(expected: &[Expected<'_>], detection: &Detection) -> String {
-    let text = |alert: &AlertExpectation| {
-        let labels: Vec<_> = alert.labels.iter().map(ToString::to_string).collect();
-        if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) }
-    };
     let named: Vec<_> = expected.iter().filter(|(_, alert)| alert.alert == detection.alert).collect();
-    let mut faults: Vec<_> = named.iter().map(|(fault, _)| *fault).collect();
-    let mut labels: Vec<_> = named.iter().map(|(_, alert)| text(alert)).collect();
-    faults.sort_unstable();
-    faults.dedup();
-    labels.sort_unstable();
-    labels.dedup();
+    let shared = |matcher: &&LabelMatcher| !named.iter().all(|(_, alert)| alert.labels.contains(matcher));
     let own = named.iter().find(|(fault, alert)| matches(fault, alert, detection));
-    let labels = own.filter(|_| labels.len() > 1).map_or_else(String::new, |(_, alert)| text(alert));
-    let fault = if faults.len() > 1 { format!("@{}", detection.fault) } else { String::new() };
+    let labels: Vec<String> = own.map_or_else(Vec::new, |(_, alert)| {
+        alert.labels.iter().filter(shared).map(ToString::to_string).collect()
+    });
+    let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+    let several = named.iter().any(|(fault, _)| *fault != detection.fault);
+    let fault = if several { format!("@{}", detection.fault) } else { String::new() };
     format!("{}{labels}{fault}", detection.alert)
 }
 

@@ -219,6 +219,10 @@ pub fn comparison(of: &Comparison, width: Option<usize>, style: Style) -> Vec<St
         lines.push(style.paint(Tone::Warn, &format!("warning: {warning}")));
     }
     lines.push(String::new());
+    if of.rows.iter().all(|row| row.a.is_none()) {
+        lines.push("there is nothing to compare it with".to_owned());
+        return lines;
+    }
     let columns = [
         Column::new("MEASURE"),
         Column::flexible("OF", 14),
