@@ -80,6 +80,11 @@ impl Log {
     }
 
     fn over(file: Option<File>, events: Vec<Event>, subscriber: Option<mpsc::Sender<Event>>) -> Self {
+        // For readers: the log is being written for as long as somebody holds this lock, and a log without an end that nobody
+        // holds is of a run that was interrupted. Where there are no locks (some network file systems), nothing depends on it.
+        if let Some(file) = &file {
+            let _ = file.try_lock();
+        }
         let elapsed_before = events.last().map_or(Millis(0), |event| event.elapsed);
         let inner = Inner {
             file,
