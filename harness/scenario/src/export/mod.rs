@@ -78,8 +78,7 @@ pub fn export(events: &[Event], options: ExportOptions) -> Result<Exported, Expo
             "files that the loads name are relative to the scenario file: put it beside {scenario}, or change their paths"
         ));
     }
-    if let Err(problems) = parse("exported scenario", &text) {
-        return Err(ExportError::Invalid(problems));
-    }
+    let scenario = parse("exported scenario", &text).map_err(ExportError::Invalid)?;
+    remarks.extend(scenario.warnings.iter().map(|warning| format!("line {}: {}", warning.line, warning.message)));
     Ok(Exported { text, remarks })
 }
