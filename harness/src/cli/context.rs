@@ -34,8 +34,15 @@ impl Context {
         self.global.kubeconfig.is_some() || self.global.context.is_some()
     }
 
-    /// Progress on stderr: a line that is rewritten on a terminal, else one line per step.
+    /// Progress on stderr: a line that is rewritten on a terminal, else one line per step; nothing with `--quiet`.
     pub fn progress(&self) -> OutputProgress<'_> {
-        OutputProgress::new(&self.err)
+        OutputProgress::new(&self.err, self.global.quiet)
+    }
+
+    /// Something that is no result and no error.
+    pub fn remark(&self, text: impl std::fmt::Display) {
+        if !self.global.quiet {
+            self.out.line(text);
+        }
     }
 }

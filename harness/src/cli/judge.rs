@@ -5,7 +5,11 @@ use std::{fs, path::Path};
 use harness_event::Verdict;
 use harness_report::{RunResult, summary};
 
-use super::{Context, args::JudgeArgs, reports};
+use super::{
+    Context,
+    args::JudgeArgs,
+    reports::{self, Material},
+};
 use crate::{expected_error::ExpectedError, output::Style};
 
 pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, ExpectedError> {
@@ -23,8 +27,9 @@ pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, Expec
     for line in summary(&log.events, &verdict, reports::style(out)) {
         out.line(line);
     }
+    let material = Material::of(&dir, &log.events, log.torn, &[]);
     for (format, path) in args.reports.wanted() {
-        reports::put(path, &format.make(&log.events, &verdict, &[])?)?;
+        reports::put(path, &format.make(&material)?)?;
     }
     if let Some(before) = recorded(&dir).filter(|before| before.verdict != verdict) {
         let text = format!("the run itself said: {}", before.verdict.outcome);

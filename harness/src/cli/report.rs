@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use harness_event::{Outcome, Verdict};
+use harness_event::Outcome;
 use serde::Serialize;
 
 use super::{
     Context,
     publish::{self, PublishArgs},
-    reports::{self, Format},
+    reports::{self, Format, Material},
 };
 use crate::{exit_code, expected_error::ExpectedError};
 
@@ -78,15 +78,16 @@ pub(super) async fn exec(args: ReportArgs, context: &Context) -> Result<u8, Expe
     if log.torn {
         context.err.line("the last line of the log is incomplete and was left out: the run was interrupted");
     }
-    let verdict = Verdict::of(&log.events);
     let links = publish::publish(grafana.as_ref(), &log.events, context).await;
+    let material = Material::of(&dir, &log.events, log.torn, &links);
+    let verdict = &material.verdict;
     let mut files = Vec::new();
     for (format, place) in formats.into_iter().zip(places) {
         let text = match (format, &place) {
             (Format::Line, Place::Stdout) => {
-                reports::line_view(&log.events, &verdict, reports::style(&context.out))
+                reports::line_view(&log.events, verdict, reports::style(&context.out))
             }
-            _ => format.make(&log.events, &verdict, &links)?,
+            _ => format.make(&material)?,
         };
         match place {
             Place::Stdout => context.out.line(text.trim_end_matches('\n')),

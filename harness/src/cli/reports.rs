@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use harness_event::{Event, ReadLog, Verdict, read_log};
-use harness_report::{LineView, Link, MarkdownOptions, RunResult, Style};
+use harness_report::{HtmlOptions, LineView, Link, MarkdownOptions, RunResult, Style};
 
 use crate::{
     expected_error::{ExpectedError, chain},
@@ -17,10 +17,46 @@ use crate::{
 
 /// Name of the log in a run's directory.
 pub(super) const EVENTS: &str = "events.ndjson";
+/// Name of the scenario's copy beside it.
+const SCENARIO: &str = "scenario.toml";
+
+/// What reports are made of.
+pub(super) struct Material<'a> {
+    /// The log.
+    pub(super) events: &'a [Event],
+    /// What it proves.
+    pub(super) verdict: Verdict,
+    /// Dashboards to link to.
+    pub(super) links: Vec<Link>,
+    /// The log's last line was incomplete.
+    pub(super) torn: bool,
+    /// Text of the scenario as kept with the run.
+    scenario: Option<String>,
+    /// Where the run is kept, if it is not where the harness looks by itself.
+    state_dir: Option<String>,
+}
+
+impl<'a> Material<'a> {
+    /// The run in this directory.
+    pub(super) fn of(dir: &Path, events: &'a [Event], torn: bool, links: &[Link]) -> Self {
+        let state_dir = dir.parent().filter(|runs| runs.ends_with("runs")).and_then(Path::parent);
+        let unusual = |path: &&Path| *path != StateDir::resolve(None).root();
+        Self {
+            events,
+            verdict: Verdict::of(events),
+            links: links.to_vec(),
+            torn,
+            scenario: fs::read_to_string(dir.join(SCENARIO)).ok(),
+            state_dir: state_dir.filter(unusual).map(|path| path.display().to_string()),
+        }
+    }
+}
 
 /// A kind of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// One page for people, without network access: report.html
+    Html,
     /// Summary for the page of a CI job: summary.md
     Markdown,
     /// Test results, one case per expectation: junit.xml
@@ -35,11 +71,12 @@ pub enum Format {
 
 impl Format {
     /// Those that every run leaves. What machines decide by comes first.
-    pub(super) const FILES: [Self; 4] = [Self::Json, Self::Junit, Self::Markdown, Self::Trace];
+    pub(super) const FILES: [Self; 5] = [Self::Json, Self::Junit, Self::Markdown, Self::Html, Self::Trace];
 
     /// Name of its file in a run's directory.
     pub(super) const fn file(self) -> &'static str {
         match self {
+            Self::Html => "report.html",
             Self::Markdown => "summary.md",
             Self::Junit => "junit.xml",
             Self::Json => "result.json",
@@ -51,6 +88,7 @@ impl Format {
     /// Its name on the command line.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Self::Html => "html",
             Self::Markdown => "markdown",
             Self::Junit => "junit",
             Self::Json => "json",
@@ -60,19 +98,23 @@ impl Format {
     }
 
     /// The report's text.
-    pub(super) fn make(
-        self,
-        events: &[Event],
-        verdict: &Verdict,
-        links: &[Link],
-    ) -> Result<String, ExpectedError> {
+    pub(super) fn make(self, of: &Material<'_>) -> Result<String, ExpectedError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal {
             what: format!("{} could not be made", self.file()),
             source,
         };
+        let (events, verdict) = (of.events, &of.verdict);
         match self {
+            Self::Html => {
+                let options = HtmlOptions {
+                    scenario: of.scenario.clone(),
+                    state_dir: of.state_dir.clone(),
+                    torn: of.torn,
+                };
+                harness_report::html(events, verdict, &options).map_err(|error| failed(error.into()))
+            }
             Self::Markdown => {
-                let options = MarkdownOptions { links: links.to_vec() };
+                let options = MarkdownOptions { links: of.links.clone() };
                 Ok(harness_report::markdown(events, verdict, &options))
             }
             Self::Junit => harness_report::junit(events, verdict).map_err(|error| failed(error.into())),
@@ -105,6 +147,9 @@ pub struct ReportFiles {
     /// Write the result as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Write a summary in Markdown, for the page of a CI job
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -143,7 +188,7 @@ pub(super) fn write(
     links: &[Link],
     err: &Output,
 ) -> Result<(), ExpectedError> {
-    let verdict = Verdict::of(events);
+    let material = Material::of(dir, events, false, links);
     let mut first_error = None;
     for format in Format::FILES {
         let copies = copies.wanted().into_iter().filter(|(one, _)| *one == format);
@@ -156,7 +201,7 @@ pub(super) fn write(
             }
             false => warn(&error, err),
         };
-        match format.make(events, &verdict, links) {
+        match format.make(&material) {
             Ok(text) => {
                 for (path, needed) in [own].into_iter().chain(copies) {
                     if let Err(error) = put(&path, &text) {

@@ -21,6 +21,7 @@ pub trait Progress: Send + Sync {
 /// its own, and only if the last one is some time ago, so that a quick bring-up prints next to nothing.
 pub struct OutputProgress<'a> {
     output: &'a Output,
+    quiet: bool,
     state: Mutex<State>,
 }
 
@@ -41,15 +42,18 @@ const UNCHANGED: Duration = Duration::from_secs(15);
 const ROW: usize = 78;
 
 impl<'a> OutputProgress<'a> {
-    /// Progress on the given stream.
-    pub fn new(output: &'a Output) -> Self {
+    /// Progress on the given stream, or none at all.
+    pub fn new(output: &'a Output, quiet: bool) -> Self {
         let now = Instant::now();
-        Self { output, state: Mutex::new(State { since: now, printed: now, text: String::new() }) }
+        Self { output, quiet, state: Mutex::new(State { since: now, printed: now, text: String::new() }) }
     }
 }
 
 impl Progress for OutputProgress<'_> {
     fn now(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = format!(" ({} s)", state.since.elapsed().as_secs());
         if self.output.is_terminal() {
@@ -66,6 +70,9 @@ impl Progress for OutputProgress<'_> {
     }
 
     fn done(&self, text: &str) {
+        if self.quiet {
+            return;
+        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.output.line(text);
         state.text.clear();
@@ -96,7 +103,37 @@ fn shorten(text: &str, length: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
     use super::*;
+    use crate::output::ColorArg;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn quiet_is_quiet() {
+        let sink = Sink::default();
+        let output = Output::new(Box::new(sink.clone()), true, ColorArg::Never);
+        for quiet in [true, false] {
+            let progress = OutputProgress::new(&output, quiet);
+            progress.now("waiting");
+            progress.done("done");
+            drop(progress);
+            let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.is_empty(), quiet, "{text:?}");
+        }
+    }
 
     #[test]
     fn a_long_text_fits_on_one_row() {

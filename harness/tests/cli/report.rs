@@ -67,7 +67,7 @@ const ID: &str = "20261121-100000-abcd";
 #[test]
 fn every_format_is_made_again_and_named() {
     let place = place(&[ID]);
-    let files = ["result.json", "junit.xml", "summary.md", "trace.json"];
+    let files = ["result.json", "junit.xml", "summary.md", "report.html", "trace.json"];
     let ran = place.run(&["report", "last"]).expect(0);
     let paths: Vec<_> = files.iter().map(|file| dir(&place, ID).join(file)).collect();
     let shown: Vec<_> = ran.out.lines().map(PathBuf::from).collect();
