@@ -83,6 +83,9 @@ pub fn read(runs: &Path, origin: &str, id: &str) -> Result<Entry, Damaged> {
     if bytes.is_empty() {
         return Err(damaged("it is empty".to_owned()));
     }
+    if !bytes.contains(&b'\n') {
+        return Err(damaged("its first line is incomplete".to_owned()));
+    }
     let log = read_log(bytes.as_slice()).map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         damaged(format!("{error}{}", cause.unwrap_or_default()))

@@ -153,7 +153,7 @@ async fn damaged_folders_are_named_and_skipped() {
         ("binary", "line 1 of the event log is damaged"),
         ("empty", "it is empty"),
         ("gap", "events are missing"),
-        ("half", "does not begin with a run_started event"),
+        ("half", "its first line is incomplete"),
         ("log-is-a-directory", "s a directory"),
         ("middle", "line 4 of the event log is damaged"),
         ("newer", "format 99; this harness reads up to 1"),
