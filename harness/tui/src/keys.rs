@@ -292,23 +292,23 @@ bindings! {
     PageUp [named(KeyCode::PageUp), Ctrl('u')] "page up", "a screen up", "", Views, 0;
     Top [Char('g'), named(KeyCode::Home)] "first", "the first row", "", Views, 0;
     Bottom [Char('G'), named(KeyCode::End)] "last", "the last row", "", Views, 0;
-    Details [named(KeyCode::Enter)] "details", "more about the selected row", "", Views, 7;
+    Details [named(KeyCode::Enter)] "details", "more about the selected row", "", Views, 9;
     Back [named(KeyCode::Esc)] "back", "close what was opened last, clear the filter, go back to the overview", "", Views, 0;
-    Filter [Char('/')] "filter", "keep only rows that contain a text; the last one is there again", "", Views, 8;
-    Sort [Char('s')] "sort", "sort by the next column", "", Views, 10;
+    Filter [Char('/')] "filter", "keep only rows that contain a text; the last one is there again", "", Views, 10;
+    Sort [Char('s')] "sort", "sort by the next column", "", Views, 11;
     Reverse [Char('S')] "reverse", "turn the order around", "", Views, 0;
     Wrap [Char('w')] "wrap", "wrap long lines, or cut them", "", Texts, 0;
     Timestamps [Char('t')] "times", "time of day (UTC), or time since the start", "", Texts, 0;
     ZoomOut [Char('-')] "zoom out", "more time on the time axes", "", Views, 0;
-    ZoomIn [Char('+'), Char('=')] "zoom in", "less time on the time axes", "", Views, 11;
+    ZoomIn [Char('+'), Char('=')] "zoom in", "less time on the time axes", "", Views, 13;
     ZoomAuto [Char('a')] "auto", "as much time as the run takes", "", Views, 0;
-    Pause [Char(' ')] "pause", "freeze the view; the run goes on, and nothing is lost", "", Live, 9;
+    Pause [Char(' ')] "pause", "freeze the view; the run goes on, and nothing is lost", "", Live, 8;
     Describe [Char('d')] "describe", "of a pod: as `kubectl describe pod`", "", Pods, 0;
     ClusterEvents [Char('e')] "events", "of a pod: its Events", "", Pods, 0;
     Logs [Char('l')] "logs", "of a pod: the end of its log", "", Pods, 0;
     PreviousLogs [Char('p')] "previous", "of a pod: the log before its last restart", "", Pods, 0;
-    Stop [Char('x')] "stop", "undo the selected (or the only active) fault, or stop a load, before its time", "asks first", Runs, 5;
-    Note [Char('n')] "note", "write a remark, with the time, into the run's log", "", Runs, 6;
+    Stop [Char('x')] "stop", "undo the selected (or the only active) fault, or stop a load, before its time", "asks first", Runs, 6;
+    Note [Char('n')] "note", "write a remark, with the time, into the run's log", "", Runs, 7;
     Inject [Char('i')] "inject", "inject a fault", "shows what it would do, then asks", GameDay, 2;
     Loads [Char('o')] "loads", "start or stop a load", "asks first", GameDay, 3;
     PlayPause [Char(' ')] "play/pause", "play, or stand", "", Replay, 2;
@@ -322,9 +322,9 @@ bindings! {
     ToEnd [Char('}')] "end", "to the end of the run", "", Replay, 0;
     Faster [Char('>')] "faster", "play twice as fast", "", Replay, 6;
     Slower [Char('<')] "slower", "play half as fast", "", Replay, 0;
-    Quit [Char('q')] "quit", "close details, go back to the overview, and leave it when the run is over", "asks before it ends a game day", Views, 4;
+    Quit [Char('q')] "quit", "close details, go back to the overview, and leave it when the run is over", "asks before it ends a game day", Views, 5;
     QuitKeeping [Char('Q')] "quit, keep screen", "leave when the run is over, and leave the last screen in the terminal", "asks before it ends a game day", Views, 0;
-    Abort [Ctrl('c')] "abort", "abort the run and undo what it changed; leaves watches, replays, and runs that are over", "undoes everything first; a second one does not hurry it", Everywhere, 13;
+    Abort [Ctrl('c')] "abort", "abort the run and undo what it changed; leaves watches, replays, and runs that are over", "undoes everything first; a second one does not hurry it", Everywhere, 4;
 }
 
 /// What a key does in a mode, if anything.

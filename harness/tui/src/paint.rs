@@ -27,6 +27,28 @@ fn is_unsafe(char: char) -> bool {
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A text cut in its middle if it does not fit: names of pods tell more at both ends.
+#[must_use]
+pub fn middle<'a>(text: &'a str, columns: usize, theme: &Theme) -> Cow<'a, str> {
+    let text = clean(text);
+    if width(&text) <= columns || columns < 5 {
+        return text;
+    }
+    let end = (columns - 1) / 2;
+    let start = columns - 1 - end;
+    let taken = |chars: &mut dyn Iterator<Item = char>, most: usize| {
+        let mut used = 0;
+        let fits = |char: &char| {
+            used += unicode_width::UnicodeWidthChar::width(*char).unwrap_or(0);
+            used <= most
+        };
+        chars.take_while(fits).collect::<Vec<char>>()
+    };
+    let head: String = taken(&mut text.chars(), start).into_iter().collect();
+    let tail: String = taken(&mut text.chars().rev(), end).into_iter().rev().collect();
+    Cow::Owned(format!("{head}{}{tail}", theme.symbols().cut))
+}
+
 /// Columns that a text takes.
 #[must_use]
 pub fn width(text: &str) -> usize {
@@ -252,6 +274,13 @@ mod tests {
         Pen::new(&mut buf, &THEME, area, 2).put("below", Role::Plain);
         assert_eq!(line(&buf, 0), "abc defgh…");
         assert_eq!(line(&buf, 1).replace(' ', ""), "水水水水…");
+    }
+
+    #[test]
+    fn a_name_is_cut_in_its_middle() {
+        assert_eq!(middle("api-7d4b9c6f8-x2k4p", 11, &THEME), "api-7…x2k4p");
+        assert_eq!(middle("api", 11, &THEME), "api");
+        assert_eq!(middle("水水水水水水", 7, &THEME), "水…水");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub fn plan() -> harness_event::Plan {
     let mut surge = kit::load_spec("surge", LoadStart::After(Millis(5_000)));
     surge.duration = Some(Millis(25_000));
     plan.loads = vec![visitors, surge];
+    plan.steady_state.clear();
     plan.slos = vec!["gallery-portal-availability".into()];
     plan.faults = vec![FaultSpec {
         name: kit::FAULT.into(),
@@ -95,6 +96,7 @@ fn kinds() -> Vec<(i64, EventKind)> {
         (3_200, scaler(3_200, 2, 2, 31)),
         (3_300, kit::budgeted(3_300, 2, 1)),
         (12_900, EventKind::BaselineTaken { alerts: vec![] }),
+        (12_950, kit::observed()),
         (13_000, phase(Phase::Fault)),
         (
             13_050,
@@ -125,7 +127,7 @@ fn kinds() -> Vec<(i64, EventKind)> {
         (25_500, pod("images-2c", "Running", (1, 1), 0)),
         (26_000, scaler(26_000, 6, 6, 71)),
         (29_000, alert(kit::ALERT, "page", "firing", 19_000)),
-        (30_000, kit::notification(30_000, "firing")),
+        (30_000, notification(30_000, "firing")),
         (31_000, alert("RedisQueueStuck", "page", "pending", 31_000)),
         (36_000, alert("RedisQueueStuck", "page", "firing", 31_000)),
         (
@@ -159,10 +161,32 @@ fn kinds() -> Vec<(i64, EventKind)> {
         (47_000, pod("api-7d9c", "Running", (1, 1), 3)),
         (49_000, alert(kit::ALERT, "page", "inactive", 19_000)),
         (51_000, alert("RedisQueueStuck", "page", "inactive", 31_000)),
-        (52_000, kit::notification(52_000, "resolved")),
+        (52_000, notification(52_000, "resolved")),
         (55_000, scaler(55_000, 6, 2, 12)),
         (57_000, scaler(57_000, 2, 2, 30)),
+        (65_900, kit::observed()),
+        (
+            65_950,
+            EventKind::LoadFinished {
+                load: "visitors".into(),
+                ended_at: kit::at(65_900),
+                reason: "stopped".into(),
+                begun: 6_000,
+                due: 6_000,
+                most_behind: Millis(20),
+            },
+        ),
         (66_000, phase(Phase::Verdict)),
+        (66_500, recorded()),
+        (
+            66_600,
+            EventKind::AlertInputsChecked {
+                alert: kit::ALERT.into(),
+                resolved_at: kit::at(49_000),
+                present: true,
+                detail: "up: 1 of 1".into(),
+            },
+        ),
         (70_000, EventKind::RunFinished { demanded: Millis(50_000), bring_up: Millis(0) }),
     ];
     for (name, restarts) in
@@ -300,6 +324,33 @@ pub fn alert(name: &str, severity: &str, state: &str, active_ms: i64) -> EventKi
         active_at: Some(kit::at(active_ms)),
         value: Some("0".into()),
     }
+}
+
+/// What Prometheus recorded about the alerts.
+fn recorded() -> EventKind {
+    let mut unexpected = [kit::series("pending", 31_000, 36_000), kit::series("firing", 36_000, 51_000)];
+    for series in &mut unexpected {
+        series.labels.insert("alertname".into(), "RedisQueueStuck".into());
+        series.labels.insert("namespace".into(), "gallery".into());
+    }
+    let expected = [kit::series("pending", 19_000, 29_000), kit::series("firing", 29_000, 49_000)];
+    match kit::history(expected.into_iter().chain(unexpected).collect()) {
+        EventKind::AlertHistoryRead { from, series, sha256, .. } => {
+            EventKind::AlertHistoryRead { from, to: kit::at(67_000), series, sha256 }
+        }
+        other => other,
+    }
+}
+
+fn notification(ms: i64, status: &str) -> EventKind {
+    let EventKind::NotificationReceived(mut notification) = kit::notification(ms, status) else {
+        unreachable!()
+    };
+    for alert in &mut notification.alerts {
+        alert.starts_at = kit::at(29_000);
+        alert.ends_at = (status == "resolved").then(|| kit::at(49_000));
+    }
+    EventKind::NotificationReceived(notification)
 }
 
 fn slo_defined() -> EventKind {

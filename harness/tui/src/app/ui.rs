@@ -66,6 +66,15 @@ pub enum Dialog {
         /// First line that is shown.
         scroll: usize,
     },
+    /// A text to read.
+    Text {
+        /// What it is about.
+        title: String,
+        /// Its lines; long ones are wrapped.
+        text: Vec<String>,
+        /// First line that is shown.
+        scroll: usize,
+    },
     /// A question.
     Confirm(Confirm),
     /// A remark is typed.

@@ -39,7 +39,8 @@ pub struct App {
     pub ui: Ui,
     /// Colours and symbols.
     pub theme: Theme,
-    index: Index,
+    /// Lists, as of the last [`Self::prepare`].
+    pub index: Index,
     stale: Stale,
     clock: RunClock,
 }
@@ -395,6 +396,15 @@ impl App {
 
     fn details(&mut self, effects: &mut Vec<Effect>) {
         let list = self.ui.list();
+        if self.ui.view == View::Overview && list == List::Expectations {
+            self.prepare();
+            let frozen = self.ui.paused.as_deref();
+            let (state, now) =
+                frozen.map_or_else(|| (&self.state, self.now()), |frozen| (&frozen.state, frozen.now));
+            let place = self.index.expectations.get(self.ui.lists[list].cursor);
+            self.ui.dialog = place.and_then(|place| view::dialog::expectation(state, *place, now));
+            return;
+        }
         if self.ui.view == View::Overview {
             let view = match list {
                 List::Pods => View::Pods,
@@ -590,20 +600,15 @@ impl App {
         let Some(dialog) = self.ui.dialog.take() else { return };
         match dialog {
             Dialog::Help { scroll } => {
-                let most = view::dialog::help_lines(self.ui.mode).len().saturating_sub(1);
-                let scroll = match key.code {
-                    KeyCode::Down | KeyCode::Char('j') => (scroll + 1).min(most),
-                    KeyCode::Up | KeyCode::Char('k') => scroll.saturating_sub(1),
-                    KeyCode::PageDown | KeyCode::Char(' ') => {
-                        scroll.saturating_add_signed(self.page()).min(most)
-                    }
-                    KeyCode::PageUp => scroll.saturating_add_signed(-self.page()),
-                    KeyCode::Home | KeyCode::Char('g') => 0,
-                    KeyCode::End | KeyCode::Char('G') => most,
-                    KeyCode::Esc | KeyCode::Char('?' | 'q') | KeyCode::Enter => return,
-                    _ => scroll,
-                };
-                self.ui.dialog = Some(Dialog::Help { scroll });
+                let lines = view::dialog::help_lines(self.ui.mode, self.ui.size.0).len();
+                if let Some(scroll) = self.scrolled(key.code, scroll, lines) {
+                    self.ui.dialog = Some(Dialog::Help { scroll });
+                }
+            }
+            Dialog::Text { title, text, scroll } => {
+                if let Some(scroll) = self.scrolled(key.code, scroll, text.len()) {
+                    self.ui.dialog = Some(Dialog::Text { title, text, scroll });
+                }
             }
             Dialog::Confirm(confirm) => match key.code {
                 // A held key does not confirm.
@@ -648,6 +653,22 @@ impl App {
                 gameday::key(&mut hook, &key);
             }
         }
+    }
+
+    /// Where a text of so many lines is shown from after a key; none: it is closed.
+    fn scrolled(&self, code: KeyCode, scroll: usize, lines: usize) -> Option<usize> {
+        let most = lines.saturating_sub(1);
+        let scroll = match code {
+            KeyCode::Down | KeyCode::Char('j') => scroll + 1,
+            KeyCode::Up | KeyCode::Char('k') => scroll.saturating_sub(1),
+            KeyCode::PageDown | KeyCode::Char(' ') => scroll.saturating_add_signed(self.page()),
+            KeyCode::PageUp => scroll.saturating_add_signed(-self.page()),
+            KeyCode::Home | KeyCode::Char('g') => 0,
+            KeyCode::End | KeyCode::Char('G') => most,
+            KeyCode::Esc | KeyCode::Char('?' | 'q') | KeyCode::Enter => return None,
+            _ => scroll,
+        };
+        Some(scroll.min(most))
     }
 
     /// Time since the view's start, as the last tick said.

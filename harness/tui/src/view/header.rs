@@ -53,6 +53,7 @@ fn title(cx: &Cx<'_>) -> String {
         },
         (_, Some(title)) => title.to_owned(),
         (Mode::GameDay, None) => "game day".into(),
+        (_, None) if cx.state.scenario.is_empty() => "harness".into(),
         (_, None) => cx.state.scenario.clone(),
     }
 }
@@ -93,9 +94,11 @@ fn state(cx: &Cx<'_>, pen: &mut Pen<'_>) {
         (None, _) => "STARTING".to_owned(),
     };
     pen.put(&phase, Role::Strong).put(" ", Role::Plain).put(&text::clock(cx.now), Role::Strong);
+    let undoing = cx.ui.aborting.is_some() || cx.ui.finishing || cx.state.cancelled.is_some();
     if cx.ui.mode == Mode::Replay {
         replay(cx, pen);
     } else if !cx.state.finished
+        && !undoing
         && let Some(end) = Schedule::of(cx.state).end
     {
         let left = end - cx.now;
@@ -118,7 +121,7 @@ fn replay(cx: &Cx<'_>, pen: &mut Pen<'_>) {
     let playback = &cx.ui.playback;
     pen.put(&format!(" of {}", text::clock(playback.length)), Role::Plain);
     let how = if playback.playing { "playing" } else { "standing" };
-    pen.put(&format!("  REPLAY {how} x{}", text::short(playback.speed)), Role::Accent);
+    pen.put(&format!("  REPLAY {how} x{}", playback.speed), Role::Accent);
 }
 
 /// What matters now, most important first: one thing.
@@ -153,10 +156,11 @@ fn condition(cx: &Cx<'_>) -> Vec<(String, Role)> {
     if !doing.is_empty() {
         return vec![(doing, Role::Dim)];
     }
-    if cx.ui.over {
-        return vec![("the run is over".into(), Role::Strong)];
+    match (cx.ui.over, cx.state.events) {
+        (true, _) => vec![("the run is over".into(), Role::Strong)],
+        (false, 0) => vec![("waiting for the first event".into(), Role::Dim)],
+        _ => Vec::new(),
     }
-    Vec::new()
 }
 
 /// What is left to undo.

@@ -1,5 +1,6 @@
 //! Rows of a list with a cursor.
 
+use harness_event::state::LoadStage;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Cx;
@@ -21,8 +22,13 @@ pub fn rows(
     let length = cx.index.rows(list);
     let shown = usize::from(area.height);
     let cursor = cx.ui.lists[list].cursor;
-    // Without the focus the top of the list matters, but for the log, whose end does.
-    let looked_at = if focused || list == List::Log { cursor } else { 0 };
+    // Without the focus the top of the list matters, but of the log its end, and of loads the last that runs.
+    let looked_at = match list {
+        _ if focused => cursor,
+        List::Log => cursor,
+        List::Loads => running(cx),
+        _ => 0,
+    };
     let first = paint::first_row(length, shown, looked_at);
     for row in 0..shown.min(length - first.min(length)) {
         let selected = focused && first + row == cursor;
@@ -37,6 +43,14 @@ pub fn rows(
     if length == 0 && !cx.ui.lists[list].filter.is_empty() {
         Pen::new(buf, cx.theme, area, 0).put("  nothing matches the filter", Role::Dim);
     }
+}
+
+/// The row of the load that matters if nobody has chosen: the last of those that run.
+#[must_use]
+pub fn running(cx: &Cx<'_>) -> usize {
+    let runs =
+        |place: &usize| cx.state.loads.get(*place).is_some_and(|load| load.stage == LoadStage::Running);
+    cx.index.loads.iter().rposition(runs).unwrap_or(0)
 }
 
 /// What a list's title says of its order: `/filter`, `by name`, `12 of 5000`.

@@ -111,6 +111,15 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Thousandths of a core: `35m`, `9500m`, and whole cores from ten on: `12`.
+#[must_use]
+pub fn cpu(millicores: u64) -> String {
+    match millicores {
+        0..10_000 => format!("{millicores}m"),
+        cores => format!("{}", (cores + 500) / 1000),
+    }
+}
+
 /// `1 pod`, `2 pods`.
 #[must_use]
 pub fn count(number: usize, one: &str) -> String {

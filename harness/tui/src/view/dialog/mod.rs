@@ -3,6 +3,8 @@
 mod field;
 mod help;
 
+use harness_event::{Millis, RunState, state::Progress};
+
 use ratatui::{buffer::Buffer, layout::Rect};
 
 pub use field::TextField;
@@ -15,6 +17,43 @@ use crate::{
     paint::{self, Pen},
     theme::Role,
 };
+
+/// Draws lines of a text from `scroll` on, and at the lower border how many more there are.
+fn lines(
+    cx: &Cx<'_>,
+    inner: Rect,
+    buf: &mut Buffer,
+    scroll: usize,
+    length: usize,
+    draw: impl Fn(&mut Pen<'_>, usize),
+) {
+    let rows = usize::from(inner.height);
+    let first = scroll.min(length.saturating_sub(rows));
+    for row in 0..rows.min(length - first) {
+        draw(&mut Pen::new(buf, cx.theme, inner, row as u16), first + row);
+    }
+    if first + rows < length && rows > 0 {
+        let more = format!(" {} more ", length - first - rows);
+        let border = Rect { y: inner.bottom(), height: 1, ..inner };
+        Pen::new(buf, cx.theme, border, 0).right(paint::width(&more)).put(&more, Role::Strong);
+    }
+}
+
+/// What there is to say about an expectation.
+#[must_use]
+pub fn expectation(state: &RunState, place: usize, now: Millis) -> Option<Dialog> {
+    let view = state.expectations.get(place)?;
+    let planned = state.plan.as_ref().and_then(|plan| plan.expectations.get(place));
+    let mut text = vec![view.title.clone(), String::new(), super::overview::progress(view, now)];
+    if let Some(planned) = planned {
+        text.push(format!("Its clock starts with {}.", planned.fault));
+        text.push(format!("Line {} of {}.", planned.line, state.scenario));
+    }
+    if !matches!(view.progress, Progress::Judged { .. }) {
+        text.push("So far this is what polling shows; the verdict rests on the recorded evidence.".into());
+    }
+    Some(Dialog::Text { title: view.id.clone(), text, scroll: 0 })
+}
 
 /// Draws the open dialog, if any.
 pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
@@ -69,6 +108,16 @@ pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             if usize::from(row.width) > paint::width(hint) + 30 {
                 Pen::new(buf, cx.theme, row, 0).right(paint::width(hint)).put(hint, Role::Dim);
             }
+        }
+        Some(Dialog::Text { title, text, scroll }) => {
+            let columns = area.width.saturating_sub(4).min(76);
+            let lines: Vec<String> =
+                text.iter().flat_map(|line| paint::wrap(line, usize::from(columns))).collect();
+            let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+            let inner = paint::dialog(buf, cx.theme, area, columns, rows, title);
+            self::lines(cx, inner, buf, *scroll, lines.len(), |pen, row| {
+                pen.put(&lines[row], Role::Plain);
+            });
         }
         Some(Dialog::GameDay) => gameday::render(cx, area, buf),
     }

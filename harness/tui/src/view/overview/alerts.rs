@@ -14,6 +14,9 @@ use crate::{
     view::{rows, text},
 };
 
+/// Columns that a name and its labels get at least, if there are any.
+const NAME: usize = 24;
+
 pub(super) fn want(cx: &Cx<'_>) -> Want {
     let rows = u16::try_from(cx.index.alerts.len()).unwrap_or(u16::MAX - 1).max(1);
     Want { least: 2 + u16::from(rows > 1), most: rows + 1 }
@@ -56,26 +59,29 @@ fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
         AlertPhase::Firing => "firing",
         AlertPhase::Inactive => "inactive",
     };
-    let wide = pen.left();
     let kind = match alert.kind {
         AlertKind::Expected => "expected",
         AlertKind::Allowed => "allowed",
         AlertKind::Unexpected => "UNEXPECTED",
         AlertKind::Unjudged => "",
     };
-    let told = told(cx, alert);
-    let right = if told.is_empty() { 0 } else { (paint::width(&told) + 1).min(wide / 3) };
-    let (state_width, kind_width) = (9, if kind.is_empty() { 0 } else { 11 });
-    let name = wide.saturating_sub(2 + state_width + 7 + kind_width + right);
-    pen.put(mark, role).skip(1).cell(state, state_width, false, role);
+    let bad = alert.kind == AlertKind::Unexpected;
+    pen.put(mark, role).skip(1).cell(state, 8, false, role).skip(1);
     pen.cell(&text::length((cx.now - alert.since).max(Millis(0))), 6, true, Role::Plain).skip(1);
-    pen.cell(&named(cx, &alert.labels), name, false, if role == Role::Bad { Role::Bad } else { Role::Plain });
-    if kind_width > 0 {
-        let role = if alert.kind == AlertKind::Unexpected { Role::Bad } else { Role::Dim };
-        pen.skip(1).cell(kind, kind_width - 1, false, role);
-    }
+    // An alert with a deadline is an expected one: where room is short, that is enough.
+    let told = told(cx, alert);
+    let both = [kind, &told].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ");
+    let room = pen.left();
+    let said = match paint::width(&both) + NAME < room {
+        true => both,
+        false if bad || told.is_empty() => kind.to_owned(),
+        false => told,
+    };
+    let right = if said.is_empty() { 0 } else { (paint::width(&said) + 1).min(room.saturating_sub(8)) };
+    pen.cell(&named(cx, &alert.labels), room - right, false, if bad { role } else { Role::Plain });
     if right > 0 {
-        pen.skip(1).cell(&told, right - 1, true, Role::Plain);
+        let role = if bad { Role::Bad } else { Role::Dim };
+        pen.skip(1).cell(&said, right - 1, true, role);
     }
 }
 
@@ -96,7 +102,7 @@ pub(super) fn mark(cx: &Cx<'_>, alert: &AlertView) -> (&'static str, Role) {
 fn named(cx: &Cx<'_>, labels: &Labels) -> String {
     let mut name = labels.get("alertname").cloned().unwrap_or_else(|| "?".into());
     for (key, value) in labels {
-        let known = key == "alertname" || (key == "namespace" && value == cx.state.namespace());
+        let known = key == "alertname" || key == "cluster" || (key == "namespace" && value == cx.state.namespace());
         if !known && !key.starts_with("sloth_") {
             name += &format!(" {value}");
         }
@@ -109,7 +115,7 @@ fn told(cx: &Cx<'_>, alert: &AlertView) -> String {
     if let Some((state, left)) = countdown(cx, &alert.labels) {
         return match left.0 >= 0 {
             true => format!("{state} in {}", text::length(left)),
-            false => format!("{state} over by {}", text::length(Millis(-left.0))),
+            false => format!("{state} overdue {}", text::length(Millis(-left.0))),
         };
     }
     if alert.suppressed.is_some() {

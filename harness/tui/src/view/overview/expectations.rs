@@ -35,9 +35,11 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 /// `expectations: 3 met, 2 waiting, 1 missed of 9`.
 pub(super) fn summary(cx: &Cx<'_>) -> String {
     let mut counts: Vec<(&str, usize)> =
-        ["passed", "met", "waiting", "late", "missed", "failed", "inconclusive"].map(|word| (word, 0)).into();
+        ["passed", "met", "waiting", "overdue", "late", "missed", "failed", "inconclusive"]
+            .map(|word| (word, 0))
+            .into();
     for expectation in &cx.state.expectations {
-        let word = word(expectation);
+        let word = word(expectation, cx.now);
         if let Some(count) = counts.iter_mut().find(|(name, _)| *name == word) {
             count.1 += 1;
         }
@@ -54,9 +56,15 @@ pub(super) fn summary(cx: &Cx<'_>) -> String {
     }
 }
 
-fn word(expectation: &ExpectationView) -> &'static str {
+/// The deadline is over, as far as polling can tell; the evidence will decide.
+fn overdue(expectation: &ExpectationView, since: Millis, now: Millis) -> bool {
+    expectation.deadline.is_some_and(|deadline| now - since > deadline)
+}
+
+fn word(expectation: &ExpectationView, now: Millis) -> &'static str {
     match &expectation.progress {
         Progress::NotStarted => "not yet",
+        Progress::Waiting { since } if overdue(expectation, *since, now) => "overdue",
         Progress::Waiting { .. } => "waiting",
         Progress::Met { .. } => "met",
         Progress::Late { .. } => "late",
@@ -68,7 +76,7 @@ fn word(expectation: &ExpectationView) -> &'static str {
 }
 
 fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, expectation: &ExpectationView) {
-    let (mark, role) = mark(cx.theme.symbols(), expectation);
+    let (mark, role) = mark(cx.theme.symbols(), expectation, cx.now);
     let progress = progress(expectation, cx.now);
     let wide = pen.left();
     let column = paint::width(&progress).min(wide * 3 / 5);
@@ -80,9 +88,10 @@ fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, expectation: &ExpectationView) {
     pen.cell(&progress, column, true, role);
 }
 
-fn mark(symbols: &'static Symbols, expectation: &ExpectationView) -> (&'static str, Role) {
+fn mark(symbols: &'static Symbols, expectation: &ExpectationView, now: Millis) -> (&'static str, Role) {
     match &expectation.progress {
         Progress::NotStarted => (symbols.not_yet, Role::Dim),
+        Progress::Waiting { since } if overdue(expectation, *since, now) => ("!", Role::Bad),
         Progress::Waiting { .. } => (symbols.waiting, Role::Warn),
         Progress::Met { .. } | Progress::Judged { outcome: CheckOutcome::Passed, .. } => {
             (symbols.good, Role::Good)
@@ -102,7 +111,10 @@ pub(crate) fn progress(expectation: &ExpectationView, now: Millis) -> String {
         expectation.deadline.map(|deadline| format!(" of {}", text::length(deadline))).unwrap_or_default();
     match &expectation.progress {
         Progress::NotStarted => "not yet".into(),
-        Progress::Waiting { since } => format!("waiting {}{of}", text::length((now - *since).max(Millis(0)))),
+        Progress::Waiting { since } => {
+            let word = if overdue(expectation, *since, now) { "overdue" } else { "waiting" };
+            format!("{word} {}{of}", text::length((now - *since).max(Millis(0))))
+        }
         Progress::Met { after: Some(after) } => format!("met +{}{of}", text::length(*after)),
         Progress::Met { after: None } => "met".into(),
         Progress::Late { after } => format!("late +{}{of}", text::length(*after)),

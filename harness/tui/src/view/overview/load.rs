@@ -38,19 +38,12 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
             line(cx, pen, load);
         }
     });
-    let chosen = if focused { cx.ui.lists[List::Loads].cursor } else { running(cx) };
+    let chosen = if focused { cx.ui.lists[List::Loads].cursor } else { rows::running(cx) };
     let load = cx.index.loads.get(chosen).and_then(|place| cx.state.loads.get(*place));
     if let Some(load) = load.filter(|_| series > 0) {
         let below = Rect { y: inner.y + lines, height: series, ..inner };
         charts(cx, load, below, buf);
     }
-}
-
-/// The load whose series matter if nobody has chosen: the last of those that run.
-fn running(cx: &Cx<'_>) -> usize {
-    let runs =
-        |place: &usize| cx.state.loads.get(*place).is_some_and(|load| load.stage == LoadStage::Running);
-    cx.index.loads.iter().rposition(runs).unwrap_or(0)
 }
 
 fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, load: &LoadView) {

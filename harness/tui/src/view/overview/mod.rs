@@ -34,6 +34,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::Cx;
 use crate::app::List;
+pub(crate) use expectations::progress;
 use layout::{Want, allot};
 
 /// The whole screen has to be so large for panels.
@@ -59,15 +60,16 @@ pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     if area.width < PANELS.0 || area.height + 3 < PANELS.1 {
         return brief::render(cx, area, buf);
     }
-    let rows = allot(area.height, &[timeline::want(cx), Want { least: 9, most: u16::MAX }, LOG]);
+    let rows = allot(area.height, &[timeline::want(cx), middle(cx), LOG]);
     let (top, middle, bottom) = (rows[0], rows[1], rows[2]);
     timeline::render(cx, Rect { height: top, ..area }, buf);
 
-    let half = (area.width - 2) / 2;
+    // Pods have many columns.
+    let half = (area.width - 2) * 13 / 25;
     let left = Rect { y: area.y + top, height: middle, width: half, ..area };
     let right = Rect { x: area.x + half + 2, width: area.width - half - 2, ..left };
-    column(cx, &[Panel::Pods, Panel::Autoscaling, Panel::Slo], left, buf);
-    column(cx, &[Panel::Expectations, Panel::Alerts, Panel::Load], right, buf);
+    column(cx, &LEFT, left, buf);
+    column(cx, &RIGHT, right, buf);
 
     log::render(cx, Rect { y: area.y + top + middle, height: bottom, ..area }, buf);
 }
@@ -80,6 +82,18 @@ enum Panel {
     Expectations,
     Alerts,
     Load,
+}
+
+/// Each column's panels, most important first.
+const LEFT: [Panel; 3] = [Panel::Pods, Panel::Autoscaling, Panel::Slo];
+const RIGHT: [Panel; 3] = [Panel::Expectations, Panel::Alerts, Panel::Load];
+
+/// Rows that the columns can use.
+fn middle(cx: &Cx<'_>) -> Want {
+    let all =
+        |panels: &[Panel]| panels.iter().fold(0_u16, |rows, panel| rows.saturating_add(panel.want(cx).most));
+    let most = all(&LEFT).max(all(&RIGHT)).max(9);
+    Want { least: 9, most }
 }
 
 impl Panel {

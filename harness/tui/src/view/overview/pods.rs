@@ -20,7 +20,7 @@ pub(super) fn want(cx: &Cx<'_>) -> Want {
 
 pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let (all, ready) = cx.index.ready;
-    let mut title = format!("pods {ready}/{all} ready");
+    let mut title = if all > 0 { format!("pods {ready}/{all} ready") } else { "pods".to_owned() };
     if cx.index.restarts > 0 {
         title += &format!(", {}", text::count(usize::try_from(cx.index.restarts).unwrap_or(0), "restart"));
     }
@@ -58,27 +58,39 @@ struct Columns {
 }
 
 impl Columns {
-    const STATUS: usize = 17;
+    /// Rows that are looked at for the widths.
+    const LOOKED_AT: usize = 50;
+    /// A name of a pod of a Deployment.
+    const NAME: usize = 14;
 
     fn new(cx: &Cx<'_>, width: usize) -> Self {
         let namespace = cx.state.pods.keys().next().map(|(first, _)| first);
         let last = cx.state.pods.keys().next_back().map(|(last, _)| last);
-        let usage = width >= 56 && cx.state.pods.values().take(50).any(|pod| pod.usage.is_some());
-        let age = width >= 46;
-        let status = if width < 46 { 11 } else { Self::STATUS };
-        let taken = 2 + 1 + 6 + status + 1 + 4 + if usage { 14 } else { 0 } + if age { 6 } else { 0 };
-        Self { name: width.saturating_sub(taken).max(8), status, usage, age, namespace: namespace != last }
+        let shown = || cx.index.pods.iter().take(Self::LOOKED_AT).filter_map(|key| cx.state.pods.get(key));
+        let status = shown().map(|pod| paint::width(&pod.seen.status)).max().unwrap_or(0).clamp(7, 17);
+        let measured = shown().any(|pod| pod.usage.is_some());
+        // Marks, READY, STATUS, RST, and a blank after each.
+        let status = if width < 50 { status.min(11) } else { status };
+        let mut left = width.saturating_sub(2 + 1 + 6 + status + 1 + 3);
+        let mut takes = |columns: usize| {
+            let fits = left >= Self::NAME + columns;
+            left -= if fits { columns } else { 0 };
+            fits
+        };
+        let usage = measured && takes(12);
+        let age = takes(6);
+        Self { name: left.max(8), status, usage, age, namespace: namespace != last }
     }
 
     fn head(&self, pen: &mut Pen<'_>) {
         pen.skip(2).cell("NAME", self.name, false, Role::Dim).skip(1);
         pen.cell("READY", 5, true, Role::Dim).skip(1).cell("STATUS", self.status, false, Role::Dim);
-        pen.cell("RST", 4, true, Role::Dim).skip(1);
+        pen.cell("RST", 3, true, Role::Dim);
         if self.usage {
-            pen.cell("CPU", 6, true, Role::Dim).skip(1).cell("MEM", 6, true, Role::Dim).skip(1);
+            pen.skip(1).cell("CPU", 5, true, Role::Dim).skip(1).cell("MEM", 5, true, Role::Dim);
         }
         if self.age {
-            pen.cell("AGE", 6, true, Role::Dim);
+            pen.skip(1).cell("AGE", 5, true, Role::Dim);
         }
     }
 
@@ -88,11 +100,8 @@ impl Columns {
         let role = state_of(pod);
         pen.put(if changed { cx.theme.symbols().changed } else { " " }, Role::Changed);
         let named = if changed { Role::Changed } else { Role::Plain };
-        if self.namespace {
-            pen.cell(&format!("{namespace}/{name}"), self.name, false, named);
-        } else {
-            pen.cell(name, self.name, false, named);
-        }
+        let shown = if self.namespace { format!("{namespace}/{name}") } else { name.clone() };
+        pen.cell(&paint::middle(&shown, self.name, cx.theme), self.name, false, named);
         let ready = match seen.containers {
             // Logs of versions that did not count containers.
             0 => if seen.ready { "yes" } else { "no" }.to_owned(),
@@ -101,17 +110,17 @@ impl Columns {
         let status = if seen.gone { "gone" } else { &seen.status };
         pen.skip(1).cell(&ready, 5, true, role).skip(1).cell(status, self.status, false, role);
         let restarts = if seen.restarts > 0 { Role::Warn } else { Role::Dim };
-        pen.cell(&seen.restarts.to_string(), 4, true, restarts).skip(1);
+        pen.cell(&seen.restarts.to_string(), 3, true, restarts);
         if self.usage {
             let (cpu, memory) = match &pod.usage {
-                Some(usage) => (format!("{}m", usage.cpu_millicores), text::bytes(usage.memory_bytes)),
+                Some(usage) => (text::cpu(usage.cpu_millicores), text::bytes(usage.memory_bytes)),
                 None => ("-".to_owned(), "-".to_owned()),
             };
-            pen.cell(&cpu, 6, true, Role::Plain).skip(1).cell(&memory, 6, true, Role::Plain).skip(1);
+            pen.skip(1).cell(&cpu, 5, true, Role::Plain).skip(1).cell(&memory, 5, true, Role::Plain);
         }
         if self.age {
             let age = seen.created_at.map(|at| text::age(at, cx.state.started_at + cx.now));
-            pen.cell(age.as_deref().unwrap_or("-"), 6, true, Role::Dim);
+            pen.skip(1).cell(age.as_deref().unwrap_or("-"), 5, true, Role::Dim);
         }
     }
 }

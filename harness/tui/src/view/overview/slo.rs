@@ -59,7 +59,11 @@ fn budget(cx: &Cx<'_>, pen: &mut Pen<'_>, name: &str, slo: &SloView) {
     match slo.usage.as_ref().map(|usage| usage.budget_spent) {
         Some(Some(spent)) => pen.put(&format!("  this run spent {}", text::percent(spent)), Role::Plain),
         Some(None) => pen.put("  spent: unknown", Role::Warn),
-        None => pen.put(&format!("  of {}", objective(definition)), Role::Dim),
+        None => {
+            let of = format!("  of {}", objective(definition));
+            let of = if paint::width(&of) <= pen.left() { of } else { String::new() };
+            pen.put(&of, Role::Dim)
+        }
     };
 }
 

@@ -27,8 +27,8 @@ use crate::{
     },
 };
 
-/// Columns for the names of the rows.
-const NAMES: u16 = 16;
+/// Columns for the names of the rows, on narrow screens and on others.
+const NAMES: [u16; 2] = [16, 22];
 /// Most rows for alerts.
 const ALERTS: usize = 4;
 /// Lengths between two numbers on the axis, in seconds.
@@ -48,7 +48,7 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let order = crate::view::rows::order(cx, List::Faults, cx.state.faults.len());
     let note = [scale, order].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let inner = paint::panel(buf, cx.theme, area, "timeline", &note, focused(cx, List::Faults));
-    if inner.height < 2 || inner.width <= NAMES + 8 {
+    if inner.height < 2 || inner.width <= NAMES[1] + 8 {
         return;
     }
     let axis = Axis::new(cx, inner);
@@ -133,8 +133,8 @@ impl Axis {
                 (Millis(0), end.max(cx.ui.playback.length).max(Millis::from_secs(10)))
             }
         };
-        let columns = area.width - NAMES;
-        Self { x: area.x + NAMES, columns, from, to, now: cx.now, zero: schedule.zero }
+        let columns = area.width - names(area);
+        Self { x: area.x + names(area), columns, from, to, now: cx.now, zero: schedule.zero }
     }
 
     /// The column of a time, also outside of what is shown.
@@ -185,9 +185,13 @@ impl Axis {
     }
 }
 
+fn names(area: Rect) -> u16 {
+    if area.width < 110 { NAMES[0] } else { NAMES[1] }
+}
+
 fn name(cx: &Cx<'_>, buf: &mut Buffer, area: Rect, row: u16, mark: &str, text: &str, role: Role) {
     let mut pen = Pen::new(buf, cx.theme, area, row);
-    pen.put(mark, role).cell(text, usize::from(NAMES) - 2, false, role);
+    pen.put(mark, role).cell(text, usize::from(names(area)) - 2, false, role);
 }
 
 fn draw_phases(cx: &Cx<'_>, axis: &Axis, area: Rect, buf: &mut Buffer) {
