@@ -5,8 +5,9 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, channel},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -16,11 +17,14 @@ use crate::mailbox::{Message, Sender};
 
 /// How long the thread takes to notice that it is to end.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long its end is waited for. With a terminal that was hung up, crossterm's `poll` never returns.
+const END: Duration = Duration::from_millis(500);
 
 /// Reads until it is dropped.
 pub(crate) struct Input {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    alive: Receiver<()>,
 }
 
 impl Input {
@@ -28,7 +32,9 @@ impl Input {
     pub(crate) fn start(sender: Sender) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let (living, alive) = channel();
         let read = move || {
+            let _living: mpsc::Sender<()> = living;
             while !stopped.load(Ordering::Relaxed) {
                 match next() {
                     Ok(Some(message)) => sender.push(message),
@@ -40,18 +46,16 @@ impl Input {
                 }
             }
         };
-        let thread = thread::Builder::new().name("keyboard".into()).spawn(read)?;
-        Ok(Self { stop, thread: Some(thread) })
+        thread::Builder::new().name("keyboard".into()).spawn(read)?;
+        Ok(Self { stop, alive })
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, the hook has told it.
-            let _ = thread.join();
-        }
+        // A key that is pressed after the view is for what comes after it. A thread that cannot end must not keep the run from its end.
+        let _ = self.alive.recv_timeout(END);
     }
 }
 
