@@ -50,6 +50,11 @@ impl Output {
         Self::new(Box::new(io::stderr()), io::stderr().is_terminal(), color)
     }
 
+    /// Takes everything and shows nothing.
+    pub fn nowhere() -> Self {
+        Self::new(Box::new(io::sink()), false, ColorArg::Never)
+    }
+
     /// Any sink; `terminal` says whether lines may be rewritten and, with [`ColorArg::Auto`], coloured.
     pub fn new(sink: Box<dyn Write + Send>, terminal: bool, color: ColorArg) -> Self {
         let color = match color {

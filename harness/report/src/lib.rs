@@ -33,6 +33,6 @@ pub use markdown::{LIMIT as MARKDOWN_LIMIT, MarkdownOptions, markdown};
 pub use objectives::{SloReport, WindowReport};
 pub use result::{RESULT_FORMAT, RunResult, Timing};
 pub use style::{Style, Tone};
-pub use summary::summary;
+pub use summary::{conclusion, summary};
 pub use timeline::{FaultSpan, LoadSpan, PhaseSpan, Timeline};
 pub use trace::trace;

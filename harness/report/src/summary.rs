@@ -1,6 +1,8 @@
 //! The end of a run for people: the way of each alert, each check, the verdict.
 
-use harness_event::{Check, Detection, Event, EventKind, Millis, Outcome, Resolution, Scaling, Verdict};
+use harness_event::{
+    Check, CheckOutcome, Detection, Event, EventKind, Millis, Outcome, Resolution, Scaling, Verdict,
+};
 
 use crate::{
     duration::between,
@@ -31,14 +33,28 @@ pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String>
         lines.extend(verdict.checks.iter().map(|check| check_line(check, style)));
     }
     lines.push(String::new());
-    lines.push(verdict_line(verdict, style, tells));
+    lines.extend(outcome(verdict, style, tells));
+    lines.extend(timing(events, style));
+    lines
+}
+
+/// The least that is to be said of a run's end: what is not as expected, the verdict with its reasons, what limits it.
+pub fn conclusion(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String> {
+    let touched = events.iter().any(|event| touches(events, &event.kind));
+    let tells = touched && verdict.outcome != Outcome::Aborted;
+    let bad = verdict.checks.iter().filter(|check| tells && check.outcome != CheckOutcome::Passed);
+    bad.map(|check| check_line(check, style)).chain(outcome(verdict, style, tells)).collect()
+}
+
+/// The verdict with its reasons and what limits it.
+fn outcome(verdict: &Verdict, style: Style, tells: bool) -> Vec<String> {
+    let mut lines = vec![verdict_line(verdict, style, tells)];
     lines.extend(verdict.reasons.iter().map(|reason| format!("  {reason}")));
     let caveats = verdict.caveats.iter().filter(|_| tells);
     lines.extend(caveats.map(|caveat| style.paint(Tone::Warn, &format!("  note: {caveat}"))));
     if verdict.outcome == Outcome::RollbackIncomplete {
         lines.push(format!("  {}", style.paint(Tone::Bad, "run `harness recover` to undo what is left")));
     }
-    lines.extend(timing(events, style));
     lines
 }
 
@@ -89,8 +105,7 @@ fn check_line(check: &Check, style: Style) -> String {
 }
 
 fn verdict_line(verdict: &Verdict, style: Style, tells: bool) -> String {
-    let passed =
-        verdict.checks.iter().filter(|check| check.outcome == harness_event::CheckOutcome::Passed).count();
+    let passed = verdict.checks.iter().filter(|check| check.outcome == CheckOutcome::Passed).count();
     let counts =
         if tells { format!(": {passed} of {} checks passed", verdict.checks.len()) } else { String::new() };
     format!("{}{counts}", style.outcome(verdict.outcome))

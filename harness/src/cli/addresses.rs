@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client, ResourceExt, api::ListParams};
+use serde::Serializer;
 
 use crate::expected_error::ExpectedError;
 
 /// Title, namespace, name of the Service.
-const SHOWN: [(&str, &str, &str); 3] = [
+const SHOWN: [(&str, &str, &str); 4] = [
     ("portal", "gallery", "portal"),
     ("Prometheus", "monitoring", "prometheus"),
     ("Alertmanager", "monitoring", "alertmanager"),
+    ("Grafana", "monitoring", "grafana"),
 ];
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -36,4 +38,12 @@ pub(super) async fn of(client: &Client) -> Result<Vec<(&'static str, String)>, E
 
 fn unreachable(source: Option<Box<dyn std::error::Error + Send + Sync>>) -> ExpectedError {
     ExpectedError::Unreachable { what: "the cluster's Services can't be listed".to_owned(), source }
+}
+
+/// Titles and URLs as a JSON object, in the order in which they are shown.
+pub(super) fn as_map<S: Serializer>(
+    all: &[(&'static str, String)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(all.iter().map(|(name, url)| (name, url)))
 }

@@ -12,11 +12,13 @@ pub(super) async fn exec(_args: &DownArgs, context: &Context) -> Result<u8, Expe
         return Err(ExpectedError::Usage {
             message: "`harness down` stops the embedded cluster: it leaves clusters of your own alone"
                 .to_owned(),
-            hint: None,
+            hint: Some(
+                "run it without --kubeconfig and --context, or with --state-dir of the stack".to_owned(),
+            ),
         });
     }
     let progress = context.progress();
-    let down = stack::down(&context.state_dir, &progress).await?;
+    let down = progress.alive(stack::down(&context.state_dir, &progress)).await?;
     drop(progress);
     let out = &context.out;
     match down {

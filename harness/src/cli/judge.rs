@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use harness_event::Verdict;
-use harness_report::{RunResult, summary};
+use harness_event::{Event, Verdict};
+use harness_report::RunResult;
 
 use super::{
     Context,
@@ -15,27 +15,29 @@ use crate::{expected_error::ExpectedError, output::Style};
 pub(super) async fn exec(args: JudgeArgs, context: &Context) -> Result<u8, ExpectedError> {
     let dir = reports::find(&context.state_dir, &args.run)?;
     let log = reports::read(&dir)?;
-    let verdict = Verdict::of(&log.events);
-    let out = &context.out;
-    if let Some(result) = RunResult::of(&log.events, &verdict) {
-        out.line(out.paint(Style::Strong, &result.title));
-        out.line(out.paint(Style::Dim, format_args!("{}, run {}", result.scenario, result.run)));
-    }
     if log.torn {
         context.err.line("the last line of the log is incomplete and was left out: the run was interrupted");
     }
-    for line in summary(&log.events, &verdict, reports::style(out)) {
-        out.line(line);
-    }
     let material = Material::of(&dir, &log.events, log.torn, &[]);
-    for (format, path) in args.reports.wanted() {
-        reports::put(path, &format.make(&material)?)?;
+    // A report on standard output is there instead of the text.
+    let to_stdout = reports::write_copies(&args.reports, &material, &context.out)?;
+    if !to_stdout {
+        show(&log.events, &material.verdict, context);
     }
-    if let Some(before) = recorded(&dir).filter(|before| before.verdict != verdict) {
+    if let Some(before) = recorded(&dir).filter(|before| before.verdict != material.verdict) {
         let text = format!("the run itself said: {}", before.verdict.outcome);
         context.err.line(context.err.paint(Style::Warn, text));
     }
-    Ok(verdict.outcome.exit_code())
+    Ok(material.verdict.outcome.exit_code())
+}
+
+fn show(events: &[Event], verdict: &Verdict, context: &Context) {
+    let out = &context.out;
+    if let Some(result) = RunResult::of(events, verdict) {
+        out.line(out.paint(Style::Strong, &result.title));
+        out.line(out.paint(Style::Dim, format_args!("{}, run {}", result.scenario, result.run)));
+    }
+    reports::end(events, verdict, context).into_iter().for_each(|line| out.line(line));
 }
 
 /// What the run itself wrote, if it can be read.

@@ -56,7 +56,7 @@ impl App {
             Command::Compare(args) => compare::exec(args, context).await,
             Command::Slo(args) => slo::exec(&args, context).await,
             Command::Grafana(args) => grafana::exec(args, context).await,
-            Command::Doctor(args) => doctor::exec(&args, context),
+            Command::Doctor(args) => doctor::exec(&args, context).await,
             Command::Completions(args) => Ok(completions::completions(&args, context)),
             Command::Man(args) => completions::man(&args, context),
             Command::ControlPlane(args) => control_plane::exec(args).await,

@@ -86,7 +86,7 @@ fn view_options(kind: Kind, exit: bool, dir: &Path, context: &Context) -> ViewOp
     let style = reports::style(&context.out);
     ViewOptions {
         kind,
-        out: Output::stdout(context.global.color),
+        out: if context.global.quiet { Output::nowhere() } else { Output::stdout(context.global.color) },
         style,
         terminal: Options {
             color: style.color,

@@ -7,6 +7,8 @@ use harness_engine::{
     fault::{Ledger, LedgerFile, read_ledger},
 };
 
+use serde::Serialize;
+
 use super::{
     Context,
     args::RecoverArgs,
@@ -18,24 +20,39 @@ use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},
     output::Style,
-    stack::{self, State},
+    stack::{self, Progress, State},
     target::Target,
 };
 
 pub(super) async fn exec(args: RecoverArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let mut summary = Summary { json: args.json, ..Summary::default() };
+    let progress = context.progress();
+    progress.now("looking for what interrupted runs have left, and taking it back");
+    let result = progress.alive(all(&args, context, &mut summary)).await;
+    drop(progress);
+    match result {
+        Ok(()) => summary.finish(context),
+        Err(error) => {
+            // What was done before it is told all the same.
+            summary.show_json(context)?;
+            Err(error)
+        }
+    }
+}
+
+async fn all(args: &RecoverArgs, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
     let target = connect(context).await?;
     let dirs = match &args.run {
         Some(run) => vec![reports::find(&context.state_dir, run)?],
         None => reports::all(&context.state_dir),
     };
-    let mut summary = Summary::default();
     for dir in dirs {
-        one(&dir, target.as_ref(), &args.index, context, &mut summary).await?;
+        one(&dir, target.as_ref(), &args.index, context, summary).await?;
     }
     if let (None, Some(target)) = (&args.run, &target) {
-        foreign(target, context, &mut summary).await?;
+        foreign(target, context, summary).await?;
     }
-    summary.finish(context)
+    Ok(())
 }
 
 /// The cluster to recover in; `None` if it is the embedded one and that is gone.
@@ -51,15 +68,30 @@ async fn connect(context: &Context) -> Result<Option<Target>, ExpectedError> {
     }
 }
 
-#[derive(Default)]
+/// What was done. As `--json` shows it, documented in `docs/cli.md`.
+#[derive(Default, Serialize)]
 struct Summary {
-    done: usize,
+    recovered: Vec<RecoveredRun>,
+    /// What could not be taken back.
     left: Vec<String>,
+    /// Runs that are going on: nothing was done about them.
     running: Vec<String>,
+    #[serde(skip)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct RecoveredRun {
+    run: String,
+    /// Faults that were undone now.
+    undone: Vec<String>,
+    /// The embedded cluster of the run is gone, and its faults with it.
+    cluster_gone: bool,
 }
 
 impl Summary {
     fn finish(self, context: &Context) -> Result<u8, ExpectedError> {
+        self.show_json(context)?;
         if !self.left.is_empty() {
             return Err(ExpectedError::RollbackIncomplete {
                 left: self.left.join("; "),
@@ -67,25 +99,37 @@ impl Summary {
             });
         }
         if let Some(running) = self.running.first() {
-            return Err(ExpectedError::Usage { message: running.clone(), hint: None });
+            return Err(ExpectedError::Usage {
+                message: running.clone(),
+                hint: Some(
+                    "stop that run with Ctrl-C or SIGTERM: it takes its faults back itself".to_owned(),
+                ),
+            });
         }
-        if self.done == 0 {
+        if self.recovered.is_empty() && !self.json {
             context.out.line("nothing to recover");
         }
         Ok(exit_code::PASSED)
     }
 
+    fn show_json(&self, context: &Context) -> Result<(), ExpectedError> {
+        if self.json { context.out.json(self) } else { Ok(()) }
+    }
+
     fn add(&mut self, recovered: Recovered, context: &Context) {
-        let out = &context.out;
-        self.done += 1;
-        out.line(format_args!("{} {}", out.paint(Style::Strong, "recovered run"), recovered.run));
-        for fault in &recovered.reverted {
-            out.line(format_args!("  {} {fault}", out.paint(Style::Good, "undone:")));
+        let Recovered { run, reverted, left, .. } = recovered;
+        if !self.json {
+            let out = &context.out;
+            out.line(format_args!("{} {run}", out.paint(Style::Strong, "recovered run")));
+            for fault in &reverted {
+                out.line(format_args!("  {} {fault}", out.paint(Style::Good, "undone:")));
+            }
+            if reverted.is_empty() && left.is_empty() {
+                out.line("  no fault was left; its hold on the namespace is lifted");
+            }
         }
-        if recovered.reverted.is_empty() && recovered.left.is_empty() {
-            out.line("  no fault was left; its hold on the namespace is lifted");
-        }
-        self.left.extend(recovered.left.iter().map(|left| format!("run {}: {left}", recovered.run)));
+        self.left.extend(left.iter().map(|left| format!("run {run}: {left}")));
+        self.recovered.push(RecoveredRun { run, undone: reverted, cluster_gone: false });
     }
 }
 
@@ -140,8 +184,12 @@ fn forget(
         summary.running.push(format!("run {} is still going on in process {}", file.run, file.pid));
         return Ok(());
     }
-    context.out.line(format_args!("run {}: its embedded cluster is gone, and its faults with it", file.run));
-    summary.done += 1;
+    if !summary.json {
+        let run = &file.run;
+        context.out.line(format_args!("run {run}: its embedded cluster is gone, and its faults with it"));
+    }
+    let run = file.run.clone();
+    summary.recovered.push(RecoveredRun { run, undone: Vec::new(), cluster_gone: true });
     Ledger::forget(dir, file).map_err(|error| unreadable(&error))
 }
 
@@ -161,7 +209,9 @@ async fn foreign(target: &Target, context: &Context, summary: &mut Summary) -> R
 }
 
 fn unreadable(error: &(dyn std::error::Error + 'static)) -> ExpectedError {
-    ExpectedError::Usage { message: chain(error), hint: None }
+    let hint =
+        "the ledger says what the fault was and what takes it back; `harness recover RUN` names one run";
+    ExpectedError::Usage { message: chain(error), hint: Some(hint.to_owned()) }
 }
 
 fn failed(error: &RecoverError) -> ExpectedError {

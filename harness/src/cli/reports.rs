@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use harness_event::{Event, ReadLog, Verdict, read_log};
 use harness_report::{HtmlOptions, LineView, Link, MarkdownOptions, RunResult, Style};
 
+use super::Context;
 use crate::{
     expected_error::{ExpectedError, chain},
     output::Output,
@@ -156,9 +157,19 @@ pub struct ReportFiles {
 }
 
 impl ReportFiles {
-    /// All files that were asked for.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.wanted().into_iter().map(|(_, path)| path)
+    /// All files that were asked for. Standard output is not one of them: it is the view's.
+    pub(super) fn files(&self) -> Result<Vec<&PathBuf>, ExpectedError> {
+        let files: Vec<_> = self.wanted().into_iter().map(|(_, path)| path).collect();
+        if files.iter().any(|path| *path == Path::new("-")) {
+            return Err(ExpectedError::Usage {
+                message: "a run's report can't go to standard output, where the run itself is shown"
+                    .to_owned(),
+                hint: Some(
+                    "name a file, or use `harness report last --format ... -o -` afterwards".to_owned(),
+                ),
+            });
+        }
+        Ok(files)
     }
 
     /// What was asked for, and where it is to go.
@@ -176,6 +187,15 @@ pub(super) fn style(out: &Output) -> Style {
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let utf8 = locale.is_some_and(|locale| locale.to_lowercase().replace('-', "").contains("utf8"));
     Style { color: out.colored(), unicode: utf8 }
+}
+
+/// The end of a run on the terminal; with --quiet only what it comes to.
+pub(super) fn end(events: &[Event], verdict: &Verdict, context: &Context) -> Vec<String> {
+    let style = style(&context.out);
+    match context.global.quiet {
+        true => harness_report::conclusion(events, verdict, style),
+        false => harness_report::summary(events, verdict, style),
+    }
 }
 
 /// Writes the reports of a log into the run's directory, and copies to where they are wanted. One that cannot be made or written
@@ -217,6 +237,30 @@ pub(super) fn write(
 
 fn warn(error: &ExpectedError, err: &Output) {
     err.line(err.paint(crate::output::Style::Warn, format_args!("warning: {}", chain(error))));
+}
+
+/// Writes the copies that are wanted; `-` is standard output. True if one went there.
+pub(super) fn write_copies(
+    copies: &ReportFiles,
+    of: &Material<'_>,
+    out: &Output,
+) -> Result<bool, ExpectedError> {
+    let wanted = copies.wanted();
+    let on_stdout = wanted.iter().filter(|(_, path)| *path == Path::new("-")).count();
+    if on_stdout > 1 {
+        return Err(ExpectedError::Usage {
+            message: "only one report can go to standard output".to_owned(),
+            hint: Some("name files for the others".to_owned()),
+        });
+    }
+    for (format, path) in wanted {
+        let text = format.make(of)?;
+        match path == Path::new("-") {
+            true => out.line(text.trim_end_matches('\n')),
+            false => put(path, &text)?,
+        }
+    }
+    Ok(on_stdout == 1)
 }
 
 /// Writes a file, making its directory.

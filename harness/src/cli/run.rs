@@ -28,7 +28,7 @@ use crate::{
 const WISHES: usize = 8;
 
 pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, ExpectedError> {
-    let kind = choose(args.view, Environment::here())?;
+    let kind = if context.global.quiet { Kind::Lines } else { choose(args.view, Environment::here())? };
     let mut scenario = read_scenario(&args.scenario, &args.monitoring, context)?;
     scenario.plan.compress = pace::wanted(args.stack.compress, scenario.plan.compress, context)?;
     let compress = scenario.plan.compress;
@@ -36,7 +36,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let grafana = args.grafana.grafana()?;
     if !args.dry_run {
         // Emptied before the run: a report of an earlier one must not be taken for this one's, whatever happens to it.
-        for path in args.reports.paths() {
+        for path in args.reports.files()? {
             reports::put(path, "")?;
         }
     }
@@ -171,7 +171,7 @@ async fn connect(
     };
     let progress = context.progress();
     let stack = tokio::select! {
-        stack = Stack::ensure(&options, &progress) => stack?,
+        stack = progress.alive(Stack::ensure(&options, &progress)) => stack?,
         () = cancel.token.cancelled() => {
             stack::undo_start(&context.state_dir, &progress).await?;
             let state = "no fault was injected".to_owned();
@@ -192,7 +192,8 @@ async fn connect(
 async fn take_down(stack: Option<Stack>, keep: bool, context: &Context) -> Result<(), ExpectedError> {
     if let Some(stack) = stack.filter(|stack| stack.started_by_us && !keep) {
         drop(stack);
-        stack::down(&context.state_dir, &context.progress()).await?;
+        let progress = context.progress();
+        progress.alive(stack::down(&context.state_dir, &progress)).await?;
     }
     Ok(())
 }
@@ -223,11 +224,11 @@ impl Finished<'_> {
             let _ = reports::write(&dir, &events, &args.reports, &[], &silent);
         }
         viewed.close(Some(verdict), &cancel.signalled).await;
-        for line in harness_report::summary(&events, verdict, reports::style(&context.out)) {
+        for line in reports::end(&events, verdict, context) {
             context.out.line(line);
         }
         let recorded = format_args!("recorded in {}", dir.display()).to_string();
-        context.out.line(context.out.paint(crate::output::Style::Dim, recorded));
+        context.remark(context.out.paint(crate::output::Style::Dim, recorded));
         let links = publish::publish(grafana, &events, context).await;
         let written = reports::write(&dir, &events, &args.reports, &links, &context.err);
         match (written, verdict.outcome) {

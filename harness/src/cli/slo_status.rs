@@ -6,6 +6,7 @@ use harness_engine::{
 };
 use harness_event::{SloSample, SloWindow};
 use harness_slo::PromDuration;
+use serde::Serialize;
 
 use super::{Context, args::SloStatusArgs};
 use crate::{
@@ -25,7 +26,10 @@ pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, 
     let known = known_slos(&prometheus).await.map_err(unreachable)?;
     let wanted = if args.slos.is_empty() { known.clone() } else { args.slos.clone() };
     if wanted.is_empty() {
-        context.out.line("Prometheus has rules of no SLO; `harness slo rules` makes them");
+        match args.json {
+            true => context.out.json(&Vec::<Report>::new())?,
+            false => context.out.line("Prometheus has rules of no SLO; `harness slo rules` makes them"),
+        }
         return Ok(exit_code::PASSED);
     }
     let mut slos = Vec::new();
@@ -33,15 +37,65 @@ pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, 
         match found {
             Ok(slo) => slos.push(slo),
             Err(error @ SloError::Unknown { .. }) => {
-                return Err(ExpectedError::Usage { message: format!("SLO {id:?}: {error}"), hint: None });
+                let hint = format!("Prometheus has rules of: {}", known.join(", "));
+                return Err(ExpectedError::Usage {
+                    message: format!("SLO {id:?}: {error}"),
+                    hint: Some(hint),
+                });
             }
             Err(error) => context.err.line(format_args!("SLO {id:?}: {error}")),
         }
     }
     let clock = clock_offset(&prometheus, CLOCK_ROUNDS).await.map_err(unreachable)?;
     let samples = sample_slos(&prometheus, &slos, clock.offset).await.map_err(unreachable)?;
-    show(&slos, &samples, context);
+    match args.json {
+        true => context.out.json(&slos.iter().zip(&samples).map(report).collect::<Vec<_>>())?,
+        false => show(&slos, &samples, context),
+    }
     Ok(exit_code::PASSED)
+}
+
+/// One SLO as `--json` shows it. Documented in `docs/cli.md`.
+#[derive(Debug, Serialize)]
+struct Report {
+    slo: String,
+    service: String,
+    objective: f64,
+    period_ms: i64,
+    /// Share of the period's budget that is left, 1 and less; null without data.
+    budget_left: Option<f64>,
+    windows: Vec<WindowReport>,
+    /// How far back the data goes: longer windows rest on less than they say.
+    history_ms: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct WindowReport {
+    window_ms: i64,
+    /// Length over which it is computed here: shorter where time is compressed.
+    length_ms: i64,
+    /// Null without traffic.
+    burn_rate: Option<f64>,
+}
+
+fn report((slo, sample): (&Slo, &SloSample)) -> Report {
+    let definition = &slo.definition;
+    let rate = |at: usize| sample.burn_rates.get(at).copied().flatten();
+    let window = |(at, window): (usize, &SloWindow)| WindowReport {
+        window_ms: window.window.0,
+        length_ms: window.length.0,
+        burn_rate: rate(at),
+    };
+    let period = definition.windows.iter().position(|window| window.window == definition.period);
+    Report {
+        slo: definition.slo.clone(),
+        service: definition.service.clone(),
+        objective: definition.objective,
+        period_ms: definition.period.0,
+        budget_left: period.and_then(rate).map(|spent| 1.0 - spent),
+        windows: definition.windows.iter().enumerate().map(window).collect(),
+        history_ms: sample.history.0,
+    }
 }
 
 /// A client for the API server, which is only needed for `service://`.

@@ -6,7 +6,7 @@ use harness_engine::fault::{LedgerFile, read_ledger};
 use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{Context, addresses, args::StatusArgs};
 use crate::{
@@ -50,13 +50,8 @@ struct StackReport {
     history: Option<String>,
     kubeconfig: Option<PathBuf>,
     log: PathBuf,
-    #[serde(serialize_with = "as_map")]
+    #[serde(serialize_with = "addresses::as_map")]
     addresses: Vec<(&'static str, String)>,
-}
-
-/// In the order in which they are shown.
-fn as_map<S: Serializer>(all: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(all.iter().map(|(name, url)| (name, url)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -99,7 +94,10 @@ struct Unfinished {
 }
 
 pub(super) async fn exec(args: &StatusArgs, context: &Context) -> Result<u8, ExpectedError> {
-    let report = collect(context).await?;
+    let progress = context.progress();
+    progress.now("asking the cluster");
+    let report = progress.alive(collect(context)).await?;
+    drop(progress);
     match args.json {
         true => context.out.json(&report)?,
         false => show(&report, &context.out),
@@ -117,8 +115,6 @@ async fn collect(context: &Context) -> Result<Report, ExpectedError> {
         unfinished,
         unreadable,
     };
-    let progress = context.progress();
-    progress.now("asking the cluster");
     let target = if context.external() {
         let global = &context.global;
         let target = Target::external(global.kubeconfig.as_deref(), global.context.as_deref()).await?;

@@ -1,8 +1,10 @@
 //! `harness up`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Context, addresses, args::UpArgs, pace, signals};
+use serde::Serialize;
+
+use super::{Context, addresses, args::UpArgs, grafana, pace, signals};
 use crate::{
     exit_code,
     expected_error::ExpectedError,
@@ -22,6 +24,11 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
             ),
         });
     }
+    // Before anything is started: is there a Grafana?
+    let elsewhere = args.grafana.elsewhere()?;
+    if args.grafana.grafana {
+        stack::grafana_is_installed()?;
+    }
     let options = StackOptions {
         state_dir: context.state_dir.clone(),
         deploy_dir: args.stack.deploy_dir,
@@ -35,7 +42,7 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
     };
     let progress = context.progress();
     let stack = tokio::select! {
-        stack = Stack::ensure(&options, &progress) => stack?,
+        stack = progress.alive(bring_up(&options, args.grafana.grafana, &progress)) => stack?,
         signal = signals::stop_requested() => {
             let undone = stack::undo_start(&context.state_dir, &progress).await?;
             let state = if undone { "what had been started is stopped" } else { "nothing was started" }.to_owned();
@@ -43,7 +50,55 @@ pub(super) async fn exec(args: UpArgs, context: &Context) -> Result<u8, Expected
         }
     };
     drop(progress);
-    show(&stack, context).await
+    let mut code = exit_code::PASSED;
+    if let Some(elsewhere) = elsewhere {
+        // With --json, standard output is one object.
+        let output = if args.json { &context.err } else { &context.out };
+        code = grafana::into_grafana(&elsewhere, &stack, &options, context, output).await?;
+    }
+    if args.json {
+        context.out.json(&report(&stack, context).await?)?;
+        return Ok(code);
+    }
+    show(&stack, context).await.map(|_| code)
+}
+
+async fn bring_up(
+    options: &StackOptions,
+    grafana: bool,
+    progress: &dyn stack::Progress,
+) -> Result<Stack, stack::StackError> {
+    let stack = Stack::ensure(options, progress).await?;
+    if grafana {
+        stack::add_grafana(options, progress).await?;
+    }
+    Ok(stack)
+}
+
+/// What `--json` shows. Documented in `docs/cli.md`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// False if it was up already.
+    started: bool,
+    bring_up_ms: u128,
+    kubeconfig: PathBuf,
+    compressed: Option<u32>,
+    /// Series of the healthy past that Prometheus was given.
+    history: Vec<String>,
+    #[serde(serialize_with = "addresses::as_map")]
+    addresses: Vec<(&'static str, String)>,
+}
+
+async fn report(stack: &Stack, context: &Context) -> Result<Report, ExpectedError> {
+    let target = Target::embedded(&stack.kubeconfig).await?;
+    Ok(Report {
+        started: stack.started_by_us,
+        bring_up_ms: stack.bring_up.as_millis(),
+        kubeconfig: stack.kubeconfig.clone(),
+        compressed: stack.compression.as_ref().map(|compression| compression.factor),
+        history: stack::history(&context.state_dir)?.map(|kept| kept.series).unwrap_or_default(),
+        addresses: addresses::of(&target.client).await?,
+    })
 }
 
 async fn show(stack: &Stack, context: &Context) -> Result<u8, ExpectedError> {
@@ -72,8 +127,8 @@ async fn show(stack: &Stack, context: &Context) -> Result<u8, ExpectedError> {
         out.line(format_args!("  {name:<13} {url}"));
     }
     out.line(format_args!("  {:<13} {}", "kubeconfig", stack.kubeconfig.display()));
-    out.line("");
-    out.line(format_args!("  export KUBECONFIG={}", quoted(&stack.kubeconfig)));
+    context.remark("");
+    context.remark(format_args!("  export KUBECONFIG={}", quoted(&stack.kubeconfig)));
     Ok(exit_code::PASSED)
 }
 

@@ -229,7 +229,7 @@ impl Grafana {
         const WHAT: &str = "to list dashboards";
         self.in_time(async {
             let path = format!("/api/search?type=dash-db&limit=100&tag={TAG}");
-            let answer = self.send(Method::GET, &path, WHAT, None).await?;
+            let answer = self.send(Method::GET, &path, WHAT, None::<&Wanted>).await?;
             let found: Vec<Found> = parse(WHAT, &answer)?;
             let mut all: Vec<_> =
                 found.into_iter().map(|one| Dashboard { uid: one.uid, title: one.title }).collect();
@@ -246,16 +246,16 @@ impl Grafana {
             query += &format!("&tags={}", percent_encoded(&tag));
         }
         let path = format!("/api/annotations?limit={MOST}&matchAny=false{query}");
-        let answer = self.send(Method::GET, &path, WHAT, None).await?;
+        let answer = self.send(Method::GET, &path, WHAT, None::<&Wanted>).await?;
         parse(WHAT, &answer)
     }
 
-    async fn send(
+    pub(super) async fn send<B: Serialize + Sync + ?Sized>(
         &self,
         method: Method,
         path: &str,
         what: &'static str,
-        body: Option<&Wanted>,
+        body: Option<&B>,
     ) -> Result<Vec<u8>, GrafanaError> {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         request = request.header("accept", "application/json");
@@ -275,7 +275,7 @@ impl Grafana {
         Err(GrafanaError::Refused { what, status, text: own_words(&bytes) })
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, GrafanaError>>,
     ) -> Result<T, GrafanaError> {
@@ -335,7 +335,7 @@ fn own_words(body: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, GrafanaError> {
+pub(super) fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, GrafanaError> {
     serde_json::from_slice(body).map_err(|source| GrafanaError::Strange { what, source })
 }
 
