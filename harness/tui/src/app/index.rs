@@ -254,11 +254,16 @@ fn faults(state: &RunState, lists: &Lists) -> Vec<usize> {
 
 fn log(state: &RunState, lists: &Lists) -> Vec<usize> {
     let order = &lists[List::Log];
-    if order.filter.is_empty() && !order.reverse {
+    if order.filter.is_empty() && !order.reverse && order.column == 0 {
         return (0..state.log.len()).collect();
     }
     let filter = Filter::new(&order.filter);
-    let kept = |place: &usize| filter.is_in(&[&state.log[*place].text]);
+    let subject = List::Log.columns().get(order.column).copied().filter(|_| order.column > 0);
+    let kept = |place: &usize| {
+        let line = &state.log[*place];
+        subject.is_none_or(|subject| crate::view::log::name(line.subject) == subject)
+            && filter.is_in(&[&line.text])
+    };
     places(state.log.len(), kept, |_, _| Ordering::Equal, order.reverse)
 }
 

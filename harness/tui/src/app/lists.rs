@@ -22,7 +22,8 @@ impl List {
     pub const ALL: [Self; 6] =
         [Self::Pods, Self::Alerts, Self::Expectations, Self::Loads, Self::Faults, Self::Log];
 
-    /// By what it can be sorted; the first is how it begins.
+    /// By what it can be sorted; the first is how it begins. The log is always in order of time: here are the subjects that it can
+    /// be narrowed to.
     pub const fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Pods => &["attention", "name", "status", "restarts", "CPU", "memory", "age"],
@@ -30,7 +31,7 @@ impl List {
             Self::Expectations => &["plan", "attention"],
             Self::Loads => &["start", "name", "errors"],
             Self::Faults => &["start", "name", "stage"],
-            Self::Log => &["time"],
+            Self::Log => &["all", "run", "fault", "load", "alert", "cluster", "slo", "probe", "note"],
         }
     }
 }

@@ -451,7 +451,12 @@ impl App {
         order.column = (order.column + 1) % columns.len();
         if columns.len() > 1 {
             let column = columns[order.column];
-            self.ui.toast(format!("sorted by {column}"), Role::Dim);
+            let told = match list {
+                List::Log if order.column == 0 => "every line".to_owned(),
+                List::Log => format!("only lines about: {column}"),
+                _ => format!("sorted by {column}"),
+            };
+            self.ui.toast(told, Role::Dim);
         }
         self.stale.mark(list);
     }

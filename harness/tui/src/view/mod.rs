@@ -13,6 +13,7 @@
 
 pub mod alerts;
 pub mod chart;
+mod detail;
 pub mod dialog;
 pub mod faults;
 mod footer;

@@ -63,7 +63,14 @@ pub fn order(cx: &Cx<'_>, list: List, all: usize) -> String {
     }
     if order.column > 0 || order.reverse {
         let column = list.columns().get(order.column).copied().unwrap_or_default();
-        parts.push(format!("by {column}{}", if order.reverse { " reversed" } else { "" }));
+        let what = match list {
+            List::Log if order.column == 0 => String::new(),
+            List::Log => format!("only {column}"),
+            _ => format!("by {column}"),
+        };
+        let turned = if order.reverse { "reversed" } else { "" };
+        let words = [what, turned.to_owned()];
+        parts.extend(words.into_iter().filter(|word| !word.is_empty()).reduce(|a, b| a + " " + &b));
     }
     parts.join(", ")
 }
