@@ -1,7 +1,7 @@
 //! The line view: what happens, as it happens, one line each.
 
 use harness_event::{
-    Event, EventKind, Plan,
+    Event, EventKind, Plan, RunMode,
     narrate::{Detail, Narrator},
 };
 
@@ -34,6 +34,11 @@ impl LineView {
     pub fn lines(&mut self, event: &Event) -> Vec<String> {
         let told = self.narrator.tell(event);
         match &event.kind {
+            EventKind::RunStarted { mode: RunMode::Watch, plan, .. } => {
+                // Without phases, faults and checks, the system is all there is to tell of.
+                self.narrator = Narrator::new(self.style.unicode, Detail::Full);
+                return vec![self.style.paint(Tone::Strong, &plan.title), String::new()];
+            }
             EventKind::RunStarted { run, scenario, plan, .. } => return self.header(run, scenario, plan),
             EventKind::PhaseStarted { phase } => {
                 self.phase = phase.to_string();
@@ -53,10 +58,12 @@ impl LineView {
     }
 
     fn header(&self, run: &str, scenario: &str, plan: &Plan) -> Vec<String> {
-        let mut lines = vec![
-            self.style.paint(Tone::Strong, &plan.title),
-            self.style.paint(Tone::Dim, &format!("{scenario}, run {run}")),
-        ];
+        let run = match scenario.is_empty() {
+            true => format!("run {run}"),
+            false => format!("{scenario}, run {run}"),
+        };
+        let mut lines =
+            vec![self.style.paint(Tone::Strong, &plan.title), self.style.paint(Tone::Dim, &run)];
         lines.extend(plan.description.trim().lines().map(|line| format!("  {line}")));
         lines.push(String::new());
         lines
