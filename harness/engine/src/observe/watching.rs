@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::StreamExt;
 use harness_event::{EventKind, FORMAT_VERSION, Monitoring, Plan, RunMode, RunTarget};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{task::JoinSet, time::{sleep, timeout}};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +26,12 @@ const RULES_POLL: Duration = Duration::from_secs(30);
 const AWAY_POLL: Duration = Duration::from_secs(3);
 /// Measurements of the clock's offset; the best counts.
 const CLOCK_ROUNDS: u32 = 2;
+/// Time limit of the first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
+/// What stands for the version of something that does not answer,
+const AWAY: &str = "not reachable";
+/// and of something that was not asked.
+const NOT_ASKED: &str = "not watched";
 /// Name of the observer of rules and SLOs. No verdict looks at it.
 const RULES_OBSERVER: &str = "rules of Prometheus";
 
@@ -59,10 +65,9 @@ pub async fn watch_cluster(options: WatchOptions, target: &Target, log: &Log, st
             server: target.server.clone(),
             kubernetes: options.kubernetes.clone(),
             prometheus,
-            alertmanager: String::new(),
+            alertmanager: NOT_ASKED.to_owned(),
         }));
     };
-    connected(String::new());
     let mut observers = JoinSet::new();
     stop.run_until_cancelled(watch_system(&target.client, &options.scope, log, stop, &mut observers)).await;
     match prometheus(&options, target).await {
@@ -74,8 +79,10 @@ pub async fn watch_cluster(options: WatchOptions, target: &Target, log: &Log, st
                     log_of_alerts.record(kind);
                 }
             });
-            if let Some(Ok(version)) = stop.run_until_cancelled(prometheus.version()).await {
-                connected(version);
+            let version = timeout(FIRST_ANSWER, prometheus.version());
+            match stop.run_until_cancelled(version).await {
+                Some(Ok(Ok(version))) => connected(version),
+                _ => connected(AWAY.to_owned()),
             }
             let (log, stop) = (log.clone(), stop.clone());
             observers.spawn(async move {
@@ -83,10 +90,14 @@ pub async fn watch_cluster(options: WatchOptions, target: &Target, log: &Log, st
             });
         }
         Ok(None) => {
+            connected(NOT_ASKED.to_owned());
             let error = "no Prometheus was named (--prometheus): alerts and SLOs are not watched".to_owned();
             log.record(EventKind::ObserverFailed { observer: ALERT_WATCH.to_owned(), error });
         }
-        Err(error) => log.record(EventKind::ObserverFailed { observer: ALERT_WATCH.to_owned(), error }),
+        Err(error) => {
+            connected(AWAY.to_owned());
+            log.record(EventKind::ObserverFailed { observer: ALERT_WATCH.to_owned(), error });
+        }
     }
     stop.cancelled().await;
     observers.join_all().await;
