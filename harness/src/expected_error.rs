@@ -112,6 +112,7 @@ impl ExpectedError {
                 | StackError::Manifests(_)
                 | StackError::Compress { .. }
                 | StackError::History(_)
+                | StackError::NoGrafana
                 | StackError::Services(_) => exit_code::USAGE,
                 StackError::ControlPlane(_)
                 | StackError::Target(_)
@@ -127,21 +128,28 @@ impl ExpectedError {
         }
     }
 
-    /// What the user can do about it.
-    pub fn hint(&self) -> Option<String> {
+    /// What the user can do about it: each error has a next step.
+    pub fn hint(&self) -> String {
         match self {
             Self::Stack(error) => stack_hint(error),
-            Self::Target(error) => error.hint(),
-            Self::Usage { hint, .. } => hint.clone(),
-            Self::RollbackIncomplete { recover, .. } => Some(format!("take it back with `{recover}`")),
-            Self::Internal { .. } => {
-                Some("this is a bug; run it again with -vv and report what it prints".to_owned())
+            Self::Target(error) => target_hint(error),
+            Self::Usage { hint: Some(hint), .. } => hint.clone(),
+            Self::Usage { hint: None, .. } => "the command's --help has its options, with examples".to_owned(),
+            Self::RollbackIncomplete { recover, .. } => format!("take it back with `{recover}`"),
+            Self::Internal { .. } => "this is a bug; run it again with -vv and report what it prints".to_owned(),
+            Self::Scenario { .. } => {
+                "`harness validate FILE` checks it again without touching anything; docs/scenario-format.md documents \
+                 every key"
+                    .to_owned()
             }
-            Self::Scenario { .. }
-            | Self::File { .. }
-            | Self::Unreachable { .. }
-            | Self::Interrupted { .. }
-            | Self::Unreported { .. } => None,
+            Self::File { verb, source, .. } => file_hint(verb, source.kind()).to_owned(),
+            Self::Unreachable { .. } => {
+                "`harness status` shows what is there; -v shows what was asked, and what answered".to_owned()
+            }
+            Self::Interrupted { .. } => "run the same command again when you like".to_owned(),
+            Self::Unreported { .. } => {
+                "`harness report last` makes them again out of the log, `harness judge last` gives the verdict".to_owned()
+            }
         }
     }
 
@@ -190,9 +198,7 @@ impl ExpectedError {
         for line in self.evidence().iter().flat_map(|text| text.lines()) {
             output.line(format_args!("  {line}"));
         }
-        if let Some(hint) = self.hint() {
-            output.line(format_args!("  {} {hint}", output.paint(Style::Strong, "hint:")));
-        }
+        output.line(format_args!("  {} {}", output.paint(Style::Strong, "hint:"), self.hint()));
     }
 }
 
@@ -229,8 +235,28 @@ fn problems(files: usize, found: usize) -> String {
     format!("{} in {}", plural(found, "problem"), plural(files, "file"))
 }
 
-fn stack_hint(error: &StackError) -> Option<String> {
-    Some(match error {
+fn file_hint(verb: &str, kind: io::ErrorKind) -> &'static str {
+    match (verb, kind) {
+        ("read", io::ErrorKind::NotFound) => "is the path right? it counts from the current directory",
+        (_, io::ErrorKind::IsADirectory) => "name a file, not a directory",
+        (_, io::ErrorKind::PermissionDenied) => "are file and directory yours?",
+        (_, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            "`harness history prune` deletes old runs, `harness down` the embedded stack's data"
+        }
+        ("read", _) => "is it the file that you meant?",
+        _ => "does the directory exist, and is it yours? another one can be named",
+    }
+}
+
+fn target_hint(error: &TargetError) -> String {
+    error.hint().unwrap_or_else(|| {
+        "`kubectl version` with the same kubeconfig shows whether its certificates and plugins work"
+            .to_owned()
+    })
+}
+
+fn stack_hint(error: &StackError) -> String {
+    match error {
         StackError::MissingPrograms(_) => {
             "`make tools` unpacks them into a cache directory; nothing is installed or started".to_owned()
         }
@@ -255,7 +281,13 @@ fn stack_hint(error: &StackError) -> Option<String> {
         StackError::NotReady(_) => {
             "`harness up` leaves the stack running to look into; `harness down` ends it".to_owned()
         }
-        StackError::Target(error) => return error.hint(),
+        StackError::Target(error) => target_hint(error),
+        StackError::NoGrafana => {
+            "install the package `grafana` of Grafana Labs (Debian has none; see \
+             https://grafana.com/docs/grafana/latest/setup-grafana/installation/debian/), or name one that runs with \
+             --grafana-url, or import the files in dashboards/ into any Grafana"
+                .to_owned()
+        }
         StackError::History(NoHistory::Up) => {
             "`harness down` ends the running stack; a new one gets its history before Prometheus starts"
                 .to_owned()
@@ -264,89 +296,35 @@ fn stack_hint(error: &StackError) -> Option<String> {
             "a smaller factor keeps more samples in each range; docs/compressed-time.md says what limits it"
                 .to_owned()
         }
-        StackError::ControlPlane(ControlPlaneError::Start { .. } | ControlPlaneError::Died { .. })
-        | StackError::ControlPlane(ControlPlaneError::Late { .. })
-        | StackError::Services(ServicesError::Build { .. })
-        | StackError::Manifests(_)
-        | StackError::NotLoaded(_)
-        | StackError::History(_)
-        | StackError::Image(_)
-        | StackError::Apply(_)
-        | StackError::Stop { .. } => return None,
-    })
+        StackError::ControlPlane(ControlPlaneError::Start { .. }) => {
+            "is the harness' own program still where it was? `harness doctor` says what else is missing".to_owned()
+        }
+        StackError::ControlPlane(ControlPlaneError::Died { .. }) => {
+            "`harness down` cleans up; then `harness -vv up` shows more of what it does".to_owned()
+        }
+        StackError::ControlPlane(ControlPlaneError::Late { .. }) => {
+            "is the machine busy? `harness down` cleans up; then try again".to_owned()
+        }
+        StackError::Services(ServicesError::Build { .. }) => {
+            "what cargo printed above says why; `cargo build -p services` does the same".to_owned()
+        }
+        StackError::Manifests(_) | StackError::Apply(_) => {
+            "the manifests are those of --deploy-dir, else of deploy/ in the checkout; `kubectl apply --dry-run=client -k` \
+             reads them, too"
+                .to_owned()
+        }
+        StackError::NotLoaded(_) => {
+            "`harness down`, then `harness up` with the pace that is wanted, starts the monitoring anew".to_owned()
+        }
+        StackError::History(_) => {
+            "without --history (and without `history` in the scenario) Prometheus begins with an empty past".to_owned()
+        }
+        StackError::Image(_) => {
+            "`harness doctor` lists what the embedded cluster can run; a real cluster runs any image".to_owned()
+        }
+        StackError::Stop { .. } => "`harness status` shows whether it is still there; is it yours?".to_owned(),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-    use crate::output::ColorArg;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn shown(error: &ExpectedError) -> String {
-        let sink = Sink::default();
-        error.display(&Output::new(Box::new(sink.clone()), false, ColorArg::Never));
-        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn causes_and_hint_are_shown_once_each() {
-        let cause = io::Error::from(io::ErrorKind::PermissionDenied);
-        let error = ExpectedError::from(StackError::State { path: "/x".into(), source: cause });
-        insta::assert_snapshot!(shown(&error), @r"
-        error: can't use /x
-          caused by: permission denied
-          hint: is the state directory (--state-dir) yours?
-        ");
-        assert_eq!(error.exit_code(), exit_code::USAGE);
-    }
-
-    #[test]
-    fn a_rollback_that_is_incomplete_names_the_command() {
-        let error = ExpectedError::RollbackIncomplete {
-            left: "Deployment gallery/postgres has 0 replicas instead of 1".to_owned(),
-            recover: "harness recover 20261121-120102-k3f".to_owned(),
-        };
-        insta::assert_snapshot!(shown(&error), @r"
-        error: the rollback is incomplete: Deployment gallery/postgres has 0 replicas instead of 1
-          hint: take it back with `harness recover 20261121-120102-k3f`
-        ");
-        assert_eq!(error.exit_code(), exit_code::ROLLBACK_INCOMPLETE);
-    }
-
-    #[test]
-    fn a_dead_control_plane_shows_the_end_of_its_log() {
-        let died = ControlPlaneError::Died {
-            status: "exit status: 101".to_owned(),
-            log: "/state/log".into(),
-            tail: "  one\n  two\n".to_owned(),
-        };
-        let error = ExpectedError::from(StackError::ControlPlane(died));
-        insta::assert_snapshot!(shown(&error), @r"
-        error: the embedded cluster did not start
-          caused by: the control plane ended (exit status: 101); the end of /state/log:
-            one
-            two
-        ");
-        assert_eq!(error.exit_code(), exit_code::UNREACHABLE);
-    }
-
-    #[test]
-    fn problems_are_counted_in_words() {
-        assert_eq!(problems(1, 1), "1 problem in 1 file");
-        assert_eq!(problems(2, 7), "7 problems in 2 files");
-    }
-}
+mod tests;

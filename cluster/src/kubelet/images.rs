@@ -106,7 +106,8 @@ pub fn builtin_entries() -> BTreeMap<String, ImageEntry> {
         &["grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise"],
         ImageEntry {
             program: words(&["grafana", "/usr/share/grafana/bin/grafana"]),
-            entrypoint: words(&["server"]),
+            // What the image's /run.sh does, with the home of the packages of Grafana Labs.
+            entrypoint: words(&["server", "--homepath=/usr/share/grafana"]),
             aliases: words(&["/run.sh", "/usr/share/grafana/bin/grafana"]),
             purpose: "shows the dashboards, only with `harness up --grafana`".to_owned(),
             package: "the package grafana of Grafana Labs; Debian has none".to_owned(),

@@ -214,6 +214,7 @@ pub struct ValidateArgs {
 #[command(after_long_help = "\
 Examples:
   harness up
+  harness up --grafana                    with the Grafana that is installed, and the dashboards
   export KUBECONFIG=\"$PWD/.harness/stack/kubeconfig\"; kubectl get pods -A
   harness --state-dir /tmp/second up      a second stack beside the first")]
 pub struct UpArgs {
@@ -224,6 +225,9 @@ pub struct UpArgs {
     /// Requests per second of each SLO in that past
     #[arg(long, value_name = "N", default_value = "10", value_parser = rate)]
     pub history_rate: f64,
+    /// Grafana.
+    #[command(flatten)]
+    pub grafana: super::grafana::UpGrafanaArgs,
     /// Show addresses and what else there is to know as JSON
     #[arg(long)]
     pub json: bool,

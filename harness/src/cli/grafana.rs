@@ -1,6 +1,6 @@
-//! `harness grafana`: dashboards are checked.
+//! `harness grafana`: dashboards are checked, and brought into a Grafana; also for `harness up --grafana`.
 
-use std::path::PathBuf;
+use std::{env, fs, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use harness_engine::monitor::{Error, Prometheus, Upstreams};
@@ -8,22 +8,26 @@ use harness_event::{Labels, Millis};
 use harness_slo::compress::Length;
 use serde::Serialize;
 
-use super::{Context, args, slo_status};
+use super::{Context, addresses, args, slo_status};
 use crate::{
     exit_code,
-    expected_error::ExpectedError,
+    expected_error::{ExpectedError, chain},
     grafana::{
         Dashboards, Problem,
+        annotations::{Grafana, GrafanaError},
         check::panels,
+        install::DataSource,
         live::{self, Answer, Answers},
     },
-    output::Style,
+    output::{Output, Style},
+    stack::{self, Stack, StackOptions},
+    target::Target,
 };
 
 /// Series of a query that are shown by --values; the rest is counted.
 const SHOWN_SERIES: usize = 5;
 
-/// Grafana dashboards: check them
+/// Grafana dashboards: check them, bring them into a Grafana
 #[derive(Clone, Debug, Args)]
 pub struct GrafanaArgs {
     /// What to do.
@@ -35,6 +39,7 @@ pub struct GrafanaArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum GrafanaCommand {
     Check(CheckArgs),
+    Install(InstallArgs),
 }
 
 /// Check dashboard files and, with --prometheus, that every query of every panel returns data
@@ -69,6 +74,58 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
+/// Bring dashboards and their data source into a Grafana, by its HTTP API
+///
+/// Everything goes into the folder "SRE harness" and is overwritten by uid: doing it again brings it up to date.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  GRAFANA_TOKEN=glsa_... harness grafana install --grafana-url http://grafana:3000 --prometheus-url http://prometheus:9090 dashboards
+
+Exit code 0 if it was done, 1 if a dashboard breaks the rules of `harness grafana check`, 2 if a file cannot be read, 4 if
+Grafana does not answer or refuses.")]
+pub struct InstallArgs {
+    /// Dashboard files, or directories of them
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub dashboards: Vec<PathBuf>,
+    /// Which Grafana.
+    #[command(flatten)]
+    pub grafana: GrafanaAddress,
+    /// Prometheus, as Grafana reaches it
+    #[arg(long, value_name = "URL")]
+    pub prometheus_url: String,
+    /// How often that Prometheus scrapes
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = args::length)]
+    pub scrape_interval: Length,
+}
+
+/// A Grafana that runs somewhere.
+#[derive(Clone, Debug, Args)]
+pub struct GrafanaAddress {
+    /// Base URL of a Grafana that runs; its token is taken from $GRAFANA_TOKEN or --grafana-token-file
+    #[arg(long, value_name = "URL", required = true)]
+    pub grafana_url: Option<String>,
+    /// File with the token of a service account that may write dashboards and data sources (role Admin)
+    #[arg(long, value_name = "FILE", requires = "grafana_url")]
+    pub grafana_token_file: Option<PathBuf>,
+}
+
+/// Grafana for the embedded stack.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Grafana")]
+pub struct UpGrafanaArgs {
+    /// Run the Grafana that is installed on this machine as part of the stack, with the dashboards
+    #[arg(long, conflicts_with = "grafana_url")]
+    pub grafana: bool,
+    /// Bring data source and dashboards into this Grafana, which must reach this machine's loopback addresses; its token is
+    /// taken from $GRAFANA_TOKEN or --grafana-token-file
+    #[arg(long, value_name = "URL")]
+    pub grafana_url: Option<String>,
+    /// File with the token of a service account that may write dashboards and data sources (role Admin)
+    #[arg(long, value_name = "FILE", requires = "grafana_url")]
+    pub grafana_token_file: Option<PathBuf>,
+}
+
 /// What --json prints.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -83,6 +140,7 @@ struct Report<'a> {
 pub(super) async fn exec(args: GrafanaArgs, context: &Context) -> Result<u8, ExpectedError> {
     match args.command {
         GrafanaCommand::Check(args) => check(args, context).await,
+        GrafanaCommand::Install(args) => install_command(args, context).await,
     }
 }
 
@@ -119,6 +177,118 @@ async fn check(args: CheckArgs, context: &Context) -> Result<u8, ExpectedError> 
         show(&report, args.prometheus.as_deref(), context);
     }
     Ok(if problems.is_empty() { exit_code::PASSED } else { exit_code::FAILED })
+}
+
+/// Time for all of it.
+const INSTALL_LIMIT: Duration = Duration::from_secs(60);
+
+async fn install_command(args: InstallArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let GrafanaAddress { grafana_url, grafana_token_file } = args.grafana;
+    let grafana = grafana_at(grafana_url.as_deref().unwrap_or_default(), grafana_token_file.as_ref())?;
+    let interval = args.scrape_interval.to_string();
+    let source = DataSource { url: args.prometheus_url, scrape_interval: interval };
+    install(&grafana, &args.dashboards, &source, context, &context.out).await
+}
+
+/// The Grafana at this URL, with its token.
+pub(super) fn grafana_at(url: &str, token_file: Option<&PathBuf>) -> Result<Grafana, ExpectedError> {
+    const TOKEN: &str = "GRAFANA_TOKEN";
+    let token = match token_file {
+        Some(path) => {
+            let read = fs::read_to_string(path);
+            Some(read.map_err(|source| ExpectedError::File { verb: "read", path: path.clone(), source })?)
+        }
+        None => env::var(TOKEN).ok(),
+    };
+    let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    // The URL is not repeated: it may hold a password.
+    let grafana = Grafana::new(url, token).map_err(|error| ExpectedError::Usage {
+        message: format!("--grafana-url: {}", chain(&error)),
+        hint: Some(format!("give http(s)://HOST:PORT and put the token into ${TOKEN}")),
+    })?;
+    Ok(grafana.with_limit(INSTALL_LIMIT))
+}
+
+/// Brings the dashboards into a Grafana and says where they are.
+pub(super) async fn install(
+    grafana: &Grafana,
+    dashboards: &[PathBuf],
+    source: &DataSource,
+    context: &Context,
+    out: &Output,
+) -> Result<u8, ExpectedError> {
+    let found = Dashboards::read(dashboards)?;
+    if !found.problems.is_empty() {
+        for problem in &found.problems {
+            context.err.line(format_args!("{}: {problem}", problem.file));
+        }
+        return Ok(exit_code::FAILED);
+    }
+    let done = grafana.install(&found.json, source).await.map_err(|error| ExpectedError::Unreachable {
+        what: install_error(&error),
+        source: Some(error.into()),
+    })?;
+    let made = if done.made_data_source { "made" } else { "up to date" };
+    out.line(format_args!(
+        "data source {:?} ({}): {made}",
+        crate::grafana::install::DATA_SOURCE.1,
+        source.url
+    ));
+    for (title, path) in &done.dashboards {
+        out.line(format_args!("  {title:<34} {}{path}", grafana.base()));
+    }
+    Ok(exit_code::PASSED)
+}
+
+impl UpGrafanaArgs {
+    /// The Grafana that runs elsewhere, if one is named.
+    pub(super) fn elsewhere(&self) -> Result<Option<Grafana>, ExpectedError> {
+        let url = self.grafana_url.as_deref();
+        url.map(|url| grafana_at(url, self.grafana_token_file.as_ref())).transpose()
+    }
+}
+
+/// The checkout's dashboards into a Grafana that runs elsewhere, with the stack's Prometheus.
+pub(super) async fn into_grafana(
+    grafana: &Grafana,
+    stack: &Stack,
+    options: &StackOptions,
+    context: &Context,
+    output: &Output,
+) -> Result<u8, ExpectedError> {
+    let target = Target::embedded(&stack.kubeconfig).await?;
+    let addresses = addresses::of(&target.client).await?;
+    let prometheus = addresses.into_iter().find(|(title, _)| *title == "Prometheus").map(|(_, url)| url);
+    let url = prometheus.ok_or_else(|| ExpectedError::Unreachable {
+        what: "the stack has no Service monitoring/prometheus".to_owned(),
+        source: None,
+    })?;
+    // Beside the manifests, as in the checkout.
+    let dashboards = stack::deploy_dir(options)?.join("../dashboards");
+    let source = DataSource { url, scrape_interval: STACK_SCRAPE_INTERVAL.to_owned() };
+    install(grafana, &[dashboards], &source, context, output).await
+}
+
+/// `scrape_interval` of alerts/prometheus.yml.
+const STACK_SCRAPE_INTERVAL: &str = "1s";
+
+/// What could not be done, with what helps: the rights are others than those for annotations.
+fn install_error(error: &GrafanaError) -> String {
+    let what = "the dashboards could not be brought into Grafana";
+    match error {
+        GrafanaError::Refused { status, .. } if status.as_u16() == 401 => {
+            format!("{what}: put the token of a service account into $GRAFANA_TOKEN")
+        }
+        GrafanaError::Refused { status, .. } if status.as_u16() == 403 => {
+            format!(
+                "{what}: the token's service account must be allowed to write dashboards and data sources (role Admin)"
+            )
+        }
+        GrafanaError::Refused { text, .. } if text.contains("provisioned") => {
+            format!("{what}: they are provisioned from files there, and follow those")
+        }
+        _ => what.to_owned(),
+    }
 }
 
 fn show(report: &Report<'_>, prometheus: Option<&str>, context: &Context) {

@@ -128,6 +128,8 @@ pub struct Asked<'a> {
 pub struct Dashboards {
     /// Those that are JSON of the right shape, with the file's name.
     pub read: Vec<(String, Dashboard)>,
+    /// The same as they are in the files.
+    pub json: Vec<Value>,
     /// What was found so far.
     pub problems: Vec<Problem>,
 }
@@ -164,6 +166,7 @@ impl Dashboards {
                 let mut rules = Rules { file, dashboard: &dashboard, problems: &mut self.problems };
                 rules.check(&value);
                 self.read.push((file.to_owned(), dashboard));
+                self.json.push(value);
             }
             Err(error) => {
                 let text = format!("it is no dashboard: {error}");

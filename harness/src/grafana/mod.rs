@@ -2,9 +2,11 @@
 //!
 //! A dashboard is Grafana's classic JSON model, written by hand. Nothing generates it, so what a generator would guarantee is
 //! checked: [`check`] looks at the files alone, [`live`] asks a Prometheus for everything that a dashboard would ask it for.
+//! [`install`] brings them into a Grafana, [`annotations`] marks runs in one.
 
 pub mod annotations;
 pub mod check;
+pub mod install;
 mod layout;
 pub mod live;
 mod model;

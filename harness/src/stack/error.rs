@@ -73,6 +73,9 @@ pub enum StackError {
         #[source]
         source: CompressError,
     },
+    /// There is no Grafana that could run here.
+    #[error("Grafana is not installed on this machine")]
+    NoGrafana,
     /// Prometheus cannot be given a healthy past.
     #[error("there is no history for Prometheus")]
     History(#[source] NoHistory),

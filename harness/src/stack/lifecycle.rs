@@ -289,11 +289,19 @@ fn pace(objects: Vec<Value>, compress: Option<u32>) -> Result<Paced, StackError>
     time::pace(objects, compress).map_err(|source| StackError::Compress { factor, source })
 }
 
+/// Directory of the kustomizations.
+///
+/// # Errors
+/// If none is given and there is no checkout.
+pub fn deploy_dir(options: &StackOptions) -> Result<PathBuf, StackError> {
+    match &options.deploy_dir {
+        Some(given) => Ok(given.clone()),
+        None => Ok(Checkout::find().ok_or(StackError::NoManifests)?.deploy()),
+    }
+}
+
 fn read_objects(options: &StackOptions, kept: Option<&Kept>) -> Result<Vec<Value>, StackError> {
-    let directory = match &options.deploy_dir {
-        Some(given) => given.clone(),
-        None => Checkout::find().ok_or(StackError::NoManifests)?.deploy(),
-    };
+    let directory = deploy_dir(options)?;
     let mut objects = Vec::new();
     for part in PARTS {
         objects.extend(manifests::read(&directory.join(part)).map_err(StackError::Manifests)?);
