@@ -16,7 +16,7 @@ use crate::{
     limiter::FrameLimiter,
     mailbox::{Feed, Message},
     screen,
-    terminal::{Guard, is_taken},
+    terminal::{Guard, is_taken, while_taken},
 };
 
 /// How the view looks and behaves.
@@ -110,7 +110,10 @@ pub fn run(options: Options, feed: &Feed, mut on_request: impl FnMut(Request)) -
             }
         }
         if limiter.due(started.elapsed()) {
-            draw(&mut terminal, &mut app)?;
+            match while_taken(|| draw(&mut terminal, &mut app)) {
+                None => break false,
+                Some(drawn) => drawn?,
+            }
             limiter.drawn(started.elapsed());
         }
     };

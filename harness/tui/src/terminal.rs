@@ -6,10 +6,11 @@ use std::{
     panic::PanicHookInfo,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, TryLockError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, ThreadId},
+    time::{Duration, Instant},
 };
 
 use crossterm::{
@@ -24,10 +25,25 @@ use crate::mailbox::{Message, Sender};
 /// The terminal belongs to a view.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Held while a frame is written: nobody gives the terminal back in the middle of one.
+static WRITING: Mutex<()> = Mutex::new(());
+/// A frame takes no longer than this. If it does, its thread is the one that panicked in it.
+const FRAME: Duration = Duration::from_millis(200);
+
+/// Writes a frame, unless the terminal was given back meanwhile. `None`: it was.
+pub(crate) fn while_taken<T>(write: impl FnOnce() -> T) -> Option<T> {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    is_taken().then(write)
+}
+
 /// Gives the terminal back, if a view has it. May be called from anywhere, any number of times: a host that ends the process by
 /// itself calls it first.
 pub fn restore_terminal() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        let since = Instant::now();
+        while matches!(WRITING.try_lock(), Err(TryLockError::WouldBlock)) && since.elapsed() < FRAME {
+            thread::yield_now();
+        }
         // Nothing can be done about errors here, and every step is tried.
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();

@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::Cx;
 use crate::{
     app::View,
-    keys::{Action, BINDINGS, Binding},
+    keys::{Action, BINDINGS, Binding, Mode},
     paint::{self, Pen},
     theme::Role,
 };
@@ -58,7 +58,7 @@ fn short(cx: &Cx<'_>, binding: &Binding) -> &'static str {
     match binding.action {
         Action::Quit if cx.ui.details || cx.ui.view != View::Overview => "back",
         Action::Pause if cx.ui.paused.is_some() => "go on",
-        Action::Abort if cx.ui.over || cx.ui.aborting.is_some() => "leave",
+        Action::Abort if matches!(cx.ui.mode, Mode::Watch | Mode::Replay) => "leave",
         _ => binding.short,
     }
 }

@@ -97,7 +97,8 @@ fn state(cx: &Cx<'_>, pen: &mut Pen<'_>) {
     let undoing = cx.ui.aborting.is_some() || cx.ui.finishing || cx.state.cancelled.is_some();
     if cx.ui.mode == Mode::Replay {
         replay(cx, pen);
-    } else if !cx.state.finished
+    } else if cx.ui.mode == Mode::Scenario
+        && !cx.state.finished
         && !undoing
         && let Some(end) = Schedule::of(cx.state).end
     {

@@ -102,7 +102,8 @@ pub(super) fn mark(cx: &Cx<'_>, alert: &AlertView) -> (&'static str, Role) {
 fn named(cx: &Cx<'_>, labels: &Labels) -> String {
     let mut name = labels.get("alertname").cloned().unwrap_or_else(|| "?".into());
     for (key, value) in labels {
-        let known = key == "alertname" || key == "cluster" || (key == "namespace" && value == cx.state.namespace());
+        let known =
+            key == "alertname" || key == "cluster" || (key == "namespace" && value == cx.state.namespace());
         if !known && !key.starts_with("sloth_") {
             name += &format!(" {value}");
         }
