@@ -152,6 +152,13 @@ fn over() -> App {
     app
 }
 
+/// A frame without header and footer.
+fn body(app: &mut App, width: u16, height: u16) -> String {
+    let shown = text(app, width, height);
+    let lines: Vec<_> = shown.lines().skip_while(|line| !line.starts_with(['▸', '─'])).collect();
+    lines[..lines.len() - 1].join("\n")
+}
+
 fn select(app: &mut App, view: char, filter: &str) {
     press(app, view);
     press(app, '/');
@@ -173,7 +180,7 @@ fn lists_with_their_previews() {
     for (key, name) in [('2', "pods"), ('3', "alerts"), ('4', "load"), ('5', "faults"), ('6', "log")] {
         press(&mut app, key);
         for (width, height) in SIZES {
-            insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&mut app, width, height));
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), body(&mut app, width, height));
         }
     }
 }
@@ -183,7 +190,7 @@ fn details_of_a_pod() {
     let mut app = live();
     select(&mut app, '2', "zptfm");
     enter(&mut app);
-    insta::assert_snapshot!("pod_status", text(&mut app, 120, 40));
+    insta::assert_snapshot!("pod_status", body(&mut app, 120, 40));
     let requests = press(&mut app, 'd');
     let (namespace, pod) = ("gallery".to_owned(), BROKEN.to_owned());
     let describe = Request::DescribePod { namespace: namespace.clone(), pod: pod.clone() };
@@ -191,17 +198,17 @@ fn details_of_a_pod() {
     assert!(text(&mut app, 120, 40).contains("asked for, no answer yet"));
     let told = "Name:   auth\nStatus: \u{1b}[2JRunning".to_owned();
     app.update(Message::Reply(Reply::PodDescribed { namespace, pod, text: told }));
-    insta::assert_snapshot!("pod_describe", text(&mut app, 120, 40));
+    insta::assert_snapshot!("pod_describe", body(&mut app, 120, 40));
     press(&mut app, 'l');
     let shown = text(&mut app, 120, 40);
     assert!(shown.contains("kept with the run") && shown.contains("listening on :18082"), "{shown}");
     let error = "pods \"auth\" not found".to_owned();
     app.update(Message::Reply(Reply::Failed { request: describe, error }));
     press(&mut app, 'e');
-    insta::assert_snapshot!("pod_events", text(&mut app, 80, 24));
+    insta::assert_snapshot!("pod_events", body(&mut app, 80, 24));
     press(&mut app, 'p');
     press(&mut app, 'w');
-    insta::assert_snapshot!("pod_log_before_wrapped", text(&mut app, 80, 24));
+    insta::assert_snapshot!("pod_log_before_wrapped", body(&mut app, 80, 24));
     key(&mut app, KeyCode::Esc, KeyModifiers::NONE);
     assert!(!app.ui.details);
 }
@@ -234,12 +241,12 @@ fn details_of_an_alert() {
     let mut app = live();
     select(&mut app, '3', "page");
     enter(&mut app);
-    insta::assert_snapshot!("alert_firing", text(&mut app, 120, 40));
+    insta::assert_snapshot!("alert_firing", body(&mut app, 120, 40));
     let mut app = over();
     select(&mut app, '3', "page");
     enter(&mut app);
     press(&mut app, 't');
-    insta::assert_snapshot!("alert_resolved_wall_clock", text(&mut app, 120, 50));
+    insta::assert_snapshot!("alert_resolved_wall_clock", body(&mut app, 120, 50));
 }
 
 #[test]
@@ -247,11 +254,11 @@ fn details_of_a_load() {
     let mut app = over();
     select(&mut app, '4', "crowd");
     enter(&mut app);
-    insta::assert_snapshot!("load_measured", text(&mut app, 120, 60));
+    insta::assert_snapshot!("load_measured", body(&mut app, 120, 60));
     let mut app = over();
     select(&mut app, '4', "users");
     enter(&mut app);
-    insta::assert_snapshot!("load_open_80x24", text(&mut app, 80, 24));
+    insta::assert_snapshot!("load_open_80x24", body(&mut app, 80, 24));
 }
 
 #[test]
@@ -259,11 +266,11 @@ fn details_of_a_fault() {
     let mut app = live();
     press(&mut app, '5');
     enter(&mut app);
-    insta::assert_snapshot!("fault_active", text(&mut app, 120, 40));
+    insta::assert_snapshot!("fault_active", body(&mut app, 120, 40));
     let mut app = over();
     press(&mut app, '5');
     enter(&mut app);
-    insta::assert_snapshot!("fault_undone", text(&mut app, 80, 40));
+    insta::assert_snapshot!("fault_undone", body(&mut app, 80, 40));
 }
 
 #[test]
@@ -282,13 +289,13 @@ fn the_log_is_narrowed_and_wrapped() {
     press(&mut app, '6');
     press(&mut app, 'w');
     press(&mut app, 't');
-    insta::assert_snapshot!("log_wrapped", text(&mut app, 80, 24));
+    insta::assert_snapshot!("log_wrapped", body(&mut app, 80, 24));
     press(&mut app, 'g');
-    insta::assert_snapshot!("log_wrapped_top", text(&mut app, 80, 24));
+    insta::assert_snapshot!("log_wrapped_top", body(&mut app, 80, 24));
     press(&mut app, 'w');
     enter(&mut app);
     press(&mut app, 'j');
-    insta::assert_snapshot!("log_whole_line", text(&mut app, 80, 24));
+    insta::assert_snapshot!("log_whole_line", body(&mut app, 80, 24));
 }
 
 #[test]
