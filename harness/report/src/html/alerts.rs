@@ -20,9 +20,16 @@ pub(super) struct Alerts {
 
 impl Alerts {
     pub(super) fn of(log: &Log<'_>) -> Self {
-        let unexpected = active(log, if log.has_verdict() { "Alerts that nobody expected or allowed" } else { "Alerts that were active" }, log.has_verdict(), &|labels| {
-            !is_expected(log, labels) && !is_allowed(log, labels)
-        });
+        let unexpected = active(
+            log,
+            if log.has_verdict() {
+                "Alerts that nobody expected or allowed"
+            } else {
+                "Alerts that were active"
+            },
+            log.has_verdict(),
+            &|labels| !is_expected(log, labels) && !is_allowed(log, labels),
+        );
         let allowed = active(log, "Alerts that the scenario allows", false, &|labels| {
             !is_expected(log, labels) && is_allowed(log, labels)
         });

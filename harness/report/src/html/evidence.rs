@@ -50,10 +50,14 @@ pub(super) fn of(log: &Log<'_>, check: &Check, expectation: &Expectation) -> Evi
     match &expectation.kind {
         ExpectationKind::Alert(wanted) => of_alert(log, expectation, wanted, &mut evidence),
         ExpectationKind::NoUnexpectedAlert => {
-            let table =
-                super::alerts::active(log, "Alerts that were neither expected nor allowed", true, &|labels| {
+            let table = super::alerts::active(
+                log,
+                "Alerts that were neither expected nor allowed",
+                true,
+                &|labels| {
                     !lanes_of_alerts::is_expected(log, labels) && !lanes_of_alerts::is_allowed(log, labels)
-                });
+                },
+            );
             evidence.table(table);
         }
         ExpectationKind::Http(wanted) => of_http(log, expectation, wanted, &mut evidence),

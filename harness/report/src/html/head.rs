@@ -110,7 +110,9 @@ fn sentence<'a>(log: &Log<'a>) -> (String, Option<&'a Check>) {
     let reason = verdict.reasons.first().map_or("the log does not say why", String::as_str);
     let game_day = if log.has_verdict() { String::new() } else { game_day(log) };
     let (text, check) = match verdict.outcome {
-        Outcome::Passed | Outcome::Ended | Outcome::Inconclusive if !log.has_verdict() => (String::new(), None),
+        Outcome::Passed | Outcome::Ended | Outcome::Inconclusive if !log.has_verdict() => {
+            (String::new(), None)
+        }
         Outcome::Passed => {
             let number = verdict.checks.len();
             let all = if number == 1 { "The one check".to_owned() } else { format!("All {number} checks") };

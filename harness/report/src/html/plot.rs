@@ -100,6 +100,8 @@ pub(super) struct Chart {
     pub(super) told: String,
     pub(super) scale: String,
     pub(super) note: String,
+    /// Its values hold until the next ones.
+    pub(super) holds: bool,
     pub(super) lines: Vec<Drawn>,
     pub(super) ticks: Vec<Level>,
     pub(super) limits: Vec<Level>,
@@ -154,6 +156,7 @@ impl Sketch {
             told: self.told(),
             scale: if scale.log { "logarithmic scale".to_owned() } else { String::new() },
             note: self.note.clone(),
+            holds: self.series.iter().all(|one| one.join == Join::Step),
             lines: lines.collect(),
             ticks: ticks.collect(),
             limits: limits.map(|(value, label)| level(*value, label.clone())).collect(),

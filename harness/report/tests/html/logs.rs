@@ -19,9 +19,14 @@ fn timed(kinds: Vec<EventKind>) -> Vec<Event> {
     for event in &mut events {
         let own = match &event.kind {
             EventKind::RunStarted { .. } => Some(testkit::at(0)),
-            EventKind::FaultApplied { sent_at, .. } | EventKind::FaultRevertStarted { sent_at, .. } => Some(*sent_at),
-            EventKind::FaultEffectObserved { effect_at, .. } | EventKind::FaultRevertVerified { effect_at, .. } => Some(*effect_at),
-            EventKind::ProbeAnswered { sent_at, .. } => Some(*sent_at),
+            EventKind::FaultApplied { sent_at, .. } | EventKind::FaultRevertStarted { sent_at, .. } => {
+                Some(*sent_at)
+            }
+            EventKind::FaultEffectObserved { effect_at, .. }
+            | EventKind::FaultRevertVerified { effect_at, .. } => Some(*effect_at),
+            EventKind::ProbeAnswered { sent_at, latency_us, .. } => {
+                Some(*sent_at + Millis(*latency_us as i64 / 1000))
+            }
             EventKind::SteadyStateChecked { asked_at, .. } => Some(*asked_at),
             EventKind::NotificationReceived(told) => Some(told.received_at),
             EventKind::LoadSampled { sample, .. } => Some(sample.from + sample.length),
@@ -38,16 +43,20 @@ fn timed(kinds: Vec<EventKind>) -> Vec<Event> {
 
 /// Everything that people see around a failure: phases, pods, rules, bounds.
 fn around(mut kinds: Vec<EventKind>) -> Vec<EventKind> {
-    let effect = kinds.iter().position(|kind| matches!(kind, EventKind::FaultEffectObserved { .. } | EventKind::LoadStarted { .. }));
-    let effect = effect.unwrap_or(1);
-    let pod = |restarts, ready| EventKind::PodObserved(ObservedPod {
-        namespace: "gallery".into(),
-        pod: "postgres-0".into(),
-        status: "Running".into(),
-        ready,
-        restarts,
-        ..ObservedPod::default()
+    let effect = kinds.iter().position(|kind| {
+        matches!(kind, EventKind::FaultEffectObserved { .. } | EventKind::LoadStarted { .. })
     });
+    let effect = effect.unwrap_or(1);
+    let pod = |restarts, ready| {
+        EventKind::PodObserved(ObservedPod {
+            namespace: "gallery".into(),
+            pod: "postgres-0".into(),
+            status: "Running".into(),
+            ready,
+            restarts,
+            ..ObservedPod::default()
+        })
+    };
     let line = |ms: i64, text: &str| LogLine { written_at: Some(testkit::at(ms)), text: text.into() };
     let rule = AlertRule {
         alert: testkit::ALERT.into(),
@@ -84,9 +93,21 @@ fn around(mut kinds: Vec<EventKind>) -> Vec<EventKind> {
         cut: true,
         error: None,
     };
-    kinds.splice(effect + 1..effect + 1, [pod(0, true), pod(2, false), EventKind::ClusterEventSeen(stranger), EventKind::PodLogRead(excerpt)]);
+    kinds.splice(
+        effect + 1..effect + 1,
+        [pod(0, true), pod(2, false), EventKind::ClusterEventSeen(stranger), EventKind::PodLogRead(excerpt)],
+    );
     let start = |phase| EventKind::PhaseStarted { phase };
-    kinds.splice(1..1, [start(Phase::Prepare), EventKind::AlertRulesRead { rules: vec![rule] }, EventKind::BoundComputed(bound), EventKind::PhaseFinished { phase: Phase::Prepare }, start(Phase::Fault)]);
+    kinds.splice(
+        1..1,
+        [
+            start(Phase::Prepare),
+            EventKind::AlertRulesRead { rules: vec![rule] },
+            EventKind::BoundComputed(bound),
+            EventKind::PhaseFinished { phase: Phase::Prepare },
+            start(Phase::Fault),
+        ],
+    );
     kinds
 }
 
@@ -130,7 +151,9 @@ fn stopped(kind: EventKind) -> Vec<Event> {
 }
 
 pub fn refused() -> Vec<Event> {
-    stopped(EventKind::RunRefused { problems: vec!["no rule is called APIServiceDown".into(), "no receiver".into()] })
+    stopped(EventKind::RunRefused {
+        problems: vec!["no rule is called APIServiceDown".into(), "no receiver".into()],
+    })
 }
 
 pub fn not_ready() -> Vec<Event> {
@@ -155,7 +178,8 @@ pub fn left_behind() -> Vec<Event> {
 /// The log ends in the middle of the fault.
 pub fn unfinished() -> Vec<Event> {
     let mut events = passing();
-    let end = events.iter().position(|event| matches!(event.kind, EventKind::FaultRevertStarted { .. })).unwrap();
+    let end =
+        events.iter().position(|event| matches!(event.kind, EventKind::FaultRevertStarted { .. })).unwrap();
     events.truncate(end);
     events
 }

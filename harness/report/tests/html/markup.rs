@@ -25,7 +25,12 @@ pub fn read(page: &str) -> Vec<Element> {
         rest = &rest[start + 1..];
         if let Some(closing) = rest.strip_prefix('/') {
             let (name, after) = closing.split_once('>').expect("a closing tag ends");
-            assert_eq!(open.pop().as_deref(), Some(name), "</{name}> closes what is not open: {}", &after[..after.len().min(200)]);
+            assert_eq!(
+                open.pop().as_deref(),
+                Some(name),
+                "</{name}> closes what is not open: {}",
+                &after[..after.len().min(200)]
+            );
             rest = after;
             continue;
         }
@@ -60,7 +65,10 @@ fn begin(text: &str) -> (Element, bool, &str) {
         }
         let end = rest.find(|character: char| "=> /\n".contains(character)).expect("an attribute ends");
         let (attribute, after) = rest.split_at(end);
-        assert!(attribute.chars().all(|c| c.is_ascii_alphanumeric() || "-:".contains(c)), "attribute {attribute:?} of {name}");
+        assert!(
+            attribute.chars().all(|c| c.is_ascii_alphanumeric() || "-:".contains(c)),
+            "attribute {attribute:?} of {name}"
+        );
         match after.strip_prefix("=\"") {
             Some(value) => {
                 let (value, after) = value.split_once('"').expect("a value ends");
@@ -91,7 +99,8 @@ pub fn check_references(page: &str, elements: &[Element]) {
                 }
                 "href" if element.name == "link" => assert_eq!(value, "data:,"),
                 "href" => {
-                    let id = value.strip_prefix('#').unwrap_or_else(|| panic!("a link leaves the page: {value}"));
+                    let id =
+                        value.strip_prefix('#').unwrap_or_else(|| panic!("a link leaves the page: {value}"));
                     assert!(ids.contains(id), "a link leads nowhere: {value}");
                 }
                 "src" | "action" | "xlink:href" | "srcset" | "style" => panic!("{name} in {element:?}"),
@@ -108,16 +117,16 @@ pub fn check_references(page: &str, elements: &[Element]) {
 
 /// Headings go down one level at a time, tables and pictures have names, there is one of each landmark.
 pub fn check_structure(elements: &[Element]) {
-    let levels: Vec<u32> = elements
-        .iter()
-        .filter_map(|element| element.name.strip_prefix('h')?.parse().ok())
-        .collect();
+    let levels: Vec<u32> =
+        elements.iter().filter_map(|element| element.name.strip_prefix('h')?.parse().ok()).collect();
     assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1);
     assert_eq!(levels[0], 1);
     for two in levels.windows(2) {
         assert!(two[1] <= two[0] + 1, "a level of headings is left out: {levels:?}");
     }
-    for (name, number) in [("main", 1), ("header", 1), ("footer", 1), ("nav", 1), ("script", 1), ("style", 1), ("title", 0)] {
+    for (name, number) in
+        [("main", 1), ("header", 1), ("footer", 1), ("nav", 1), ("script", 1), ("style", 1), ("title", 0)]
+    {
         let found = elements.iter().filter(|element| element.name == name).count();
         assert!(found == number || (number == 0 && found > 0), "{found} of {name}");
     }
@@ -128,7 +137,10 @@ pub fn check_structure(elements: &[Element]) {
             "caption" => captions += 1,
             "th" => assert!(matches!(element.get("scope"), Some("col" | "row")), "{element:?}"),
             "svg" if element.get("role") == Some("img") => {
-                assert!(element.get("aria-label").or(element.get("aria-labelledby")).is_some(), "{element:?}");
+                assert!(
+                    element.get("aria-label").or(element.get("aria-labelledby")).is_some(),
+                    "{element:?}"
+                );
             }
             _ => {}
         }

@@ -35,14 +35,26 @@ fn every_kind_of_run_has_a_sound_page() {
 fn the_first_sentence_says_why() {
     let expected = [
         ("passing", "Passed", "All 9 checks passed: everything that the scenario expects was seen."),
-        ("failing", "Failed", "Expected: alert/APIServiceDown/firing is seen. Measured: firing only after 12s, 2s too late."),
+        (
+            "failing",
+            "Failed",
+            "Expected: alert/APIServiceDown/firing is seen. Measured: firing only after 12s, 2s too late.",
+        ),
         ("inconclusive", "Inconclusive", "remote read answered 503."),
         ("refused", "Refused", "Nothing was touched: no rule is called APIServiceDown."),
         ("not-ready", "Not ready", "not everything was ready: Prometheus: connection refused."),
         ("cancelled", "Aborted", "Cancelled by SIGINT; everything is rolled back."),
-        ("left-behind", "Rollback incomplete", "A fault could not be undone: database-down: connection refused."),
+        (
+            "left-behind",
+            "Rollback incomplete",
+            "A fault could not be undone: database-down: connection refused.",
+        ),
         ("unfinished", "Rollback incomplete", "A fault could not be undone: database-down: not reverted."),
-        ("game-day", "Game day", "People injected 1 fault by hand, started 0 loads, saw 0 alerts fire and wrote 1 note."),
+        (
+            "game-day",
+            "Game day",
+            "People injected 1 fault by hand, started 0 loads, saw 0 alerts fire and wrote 1 note.",
+        ),
     ];
     let logs = logs::all();
     for (name, word, text) in expected {
@@ -71,11 +83,19 @@ fn a_failure_has_its_evidence() {
     assert!(sentence(&page).contains("<a href=\"#alert/APIServiceDown/firing\">Evidence</a>"));
     assert!(between(&page, "id=\"alerts\"", "</section>").contains("DiskFull"));
     let pods = between(&page, "id=\"pods\"", "</section>");
-    assert!(pods.contains("<div class=\"on\"><span class=\"t\">+6s</span><span class=\"x\">received fast shutdown request"), "{pods}");
+    assert!(
+        pods.contains(
+            "<div class=\"on\"><span class=\"t\">+6s</span><span class=\"x\">received fast shutdown request"
+        ),
+        "{pods}"
+    );
     assert!(pods.contains("<div><span class=\"t\">+1s</span>"), "before the fault nothing is marked: {pods}");
     assert!(pods.contains("BackOff"));
     let run = between(&page, "id=\"environment\"", "</section>");
-    assert!(run.contains("harness run scenarios/db-failure.toml") && run.contains("harness replay 20261121-100000-abcd"));
+    assert!(
+        run.contains("harness run scenarios/db-failure.toml")
+            && run.contains("harness replay 20261121-100000-abcd")
+    );
 }
 
 #[test]
@@ -105,7 +125,9 @@ fn the_scenario_is_shown_only_if_it_is_the_one_that_ran() {
     let options = HtmlOptions { scenario: Some(text.into()), ..HtmlOptions::default() };
     let page = |events: &[Event]| html(events, &Verdict::of(events), &options).unwrap();
     assert!(!page(&events).contains("title = "));
-    let EventKind::RunStarted { scenario_sha256, .. } = &mut events[0].kind else { unreachable!("a run starts") };
+    let EventKind::RunStarted { scenario_sha256, .. } = &mut events[0].kind else {
+        unreachable!("a run starts")
+    };
     *scenario_sha256 = digest;
     assert!(page(&events).contains("<mark>   1 ▸ title = &quot;&lt;b&gt;&quot;</mark>"));
 }
@@ -114,7 +136,11 @@ fn the_scenario_is_shown_only_if_it_is_the_one_that_ran() {
 fn a_torn_log_says_so_and_none_is_no_page() {
     let events = logs::unfinished();
     let options = HtmlOptions { torn: true, ..HtmlOptions::default() };
-    assert!(html(&events, &Verdict::of(&events), &options).unwrap().contains("The last line of the log was incomplete"));
+    assert!(
+        html(&events, &Verdict::of(&events), &options)
+            .unwrap()
+            .contains("The last line of the log was incomplete")
+    );
     assert!(matches!(html(&[], &Verdict::of(&[]), &options), Err(HtmlError::NoStart)));
     let events = &events[1..];
     assert!(matches!(html(events, &Verdict::of(events), &options), Err(HtmlError::NoStart)));
@@ -128,7 +154,10 @@ fn nothing_of_a_log_gets_out_of_its_place() {
         assert_eq!(elements.iter().filter(|element| element.name == "script").count(), 1, "{name}");
         assert!(!elements.iter().any(|element| element.name == "img"), "{name}");
         assert!(page.contains("&lt;script&gt;pwned=1"), "{name}: the texts are there");
-        assert!(page.contains("{{ 7*7 }}{% raw %}") && !page.contains("49{%"), "{name}: no text is a template");
+        assert!(
+            page.contains("{{ 7*7 }}{% raw %}") && !page.contains("49{%"),
+            "{name}: no text is a template"
+        );
         assert!(!page.contains(['\u{202e}', '\u{0}']) && page.contains("⟨U+202E⟩⟨U+0000⟩"), "{name}");
     }
 }
@@ -160,7 +189,11 @@ fn long_run(number: usize) -> Vec<Event> {
         let broken = index % 50 == 0;
         [
             testkit::load_sample(testkit::VISITORS, ms, 100 + (index % 17) as u64 * 10, u64::from(broken)),
-            testkit::slo_sample(ms, [Some(0.5 + index as f64 / 1000.0), Some(0.2), None, Some(0.02)], Millis(ms)),
+            testkit::slo_sample(
+                ms,
+                [Some(0.5 + index as f64 / 1000.0), Some(0.2), None, Some(0.02)],
+                Millis(ms),
+            ),
             testkit::scaled(ms, 4, ready),
             EventKind::SteadyStateChecked {
                 check: "portal answers".into(),

@@ -27,11 +27,13 @@
       const chart = plot.closest(".chart");
       if (!chart) return "";
       const heads = [...chart.querySelectorAll("thead th")].slice(1).map((head) => head.textContent);
+      const holds = chart.dataset.holds === "yes";
       let best = null;
-      let distance = span / 40;
+      let distance = holds ? Infinity : span / 40;
       for (const row of chart.querySelectorAll("tbody tr")) {
-        const apart = Math.abs(Number(row.dataset.at) - at);
-        if (apart <= distance) [best, distance] = [row, apart];
+        const after = Number(row.dataset.at) - at;
+        if (holds && after > 0) break;
+        if (Math.abs(after) <= distance) [best, distance] = [row, Math.abs(after)];
       }
       if (!best) return "\nno sample here";
       const cells = [...best.cells].slice(1).map((cell, index) => cell.textContent && heads[index] + ": " + cell.textContent);
