@@ -18,7 +18,7 @@ here="$(cd "$(dirname "$0")" && pwd)"
 
 usage() {
 	cat <<'HELP'
-usage: scripts/tools.sh [--check] [--browser] [--dir]
+usage: scripts/tools.sh [--check] [--browser] [--tmux] [--dir]
 
 Finds prometheus, promtool, prometheus-alertmanager, amtool, prometheus-postgres-exporter,
 prometheus-redis-exporter, PostgreSQL's server and redis-server, and unpacks the Debian packages of those that are missing into the tools cache:
@@ -27,6 +27,7 @@ $SRE_HARNESS_TOOLS, else /var/cache/sre-harness/tools (root) or ~/.cache/sre-har
   --check    only say what is there and what is missing (exit 1 if something is)
   --browser  also chromium and chromium-driver, for the browser test (installed by apt-get as root, with
              service starts forbidden; without root it says what to do)
+  --tmux     also tmux, for the test of the terminal view (in the same way)
   --dir      print the tools cache's directory and do nothing else
   -h, --help this text
 
@@ -52,10 +53,12 @@ programs=(
 
 check_only=false
 browser=false
+tmux=false
 for argument in "$@"; do
 	case "$argument" in
 	--check) check_only=true ;;
 	--browser) browser=true ;;
+	--tmux) tmux=true ;;
 	--dir)
 		tools_dir
 		exit 0
@@ -323,7 +326,7 @@ get_missing() {
 		die "could not get ${missing_packages[*]}: is the network up, and does /etc/apt name a Debian mirror? (see above)"
 }
 
-# --- browser ---------------------------------------------------------------------------------------------
+# --- installed programs ----------------------------------------------------------------------------------
 
 policy=/usr/sbin/policy-rc.d
 
@@ -335,17 +338,40 @@ install_browser() {
 		return 0
 	fi
 	printf '  %-30s %-10s %s\n' chromium missing "the browser test (packages chromium, chromium-driver)"
+	install_packages "the browser test" chromium chromium-driver || return 1
+	if path="$(find_program chromium)"; then
+		printf '  %-30s %-10s %s\n' chromium "$(version_of "$path")" "$path"
+	fi
+}
+
+install_tmux() {
+	local path
+	if path="$(find_program tmux)"; then
+		printf '  %-30s %-10s %s\n' tmux "$("$path" -V | cut -d' ' -f2)" "$path"
+		return 0
+	fi
+	printf '  %-30s %-10s %s\n' tmux missing "the test of the terminal view (package tmux)"
+	install_packages "the test of the terminal view" tmux || return 1
+	if path="$(find_program tmux)"; then
+		printf '  %-30s %-10s %s\n' tmux "$("$path" -V | cut -d' ' -f2)" "$path"
+	fi
+}
+
+# install_packages PURPOSE PACKAGE...: by apt-get, as root; without root it says what to do, and that is no error.
+install_packages() {
+	local purpose="$1"
+	shift
 	if "$check_only"; then
 		return 1
 	fi
 	if [ "$(id -u)" -ne 0 ]; then
-		say "chromium can only be installed by root; the browser test is skipped until you run:"
-		say "    sudo apt-get install --no-install-recommends chromium chromium-driver"
+		say "$* can only be installed by root; $purpose is skipped until you run:"
+		say "    sudo apt-get install --no-install-recommends $*"
 		return 0
 	fi
-	command -v apt-get >/dev/null || die "this is not a Debian system: install chromium and chromedriver your own way"
+	command -v apt-get >/dev/null || die "this is not a Debian system: install $* your own way"
 	mkdir -p "$cache"
-	exec 8>"$cache/.browser-lock"
+	exec 8>"$cache/.install-lock"
 	flock 8
 	write_apt_configuration
 	refresh_lists
@@ -355,13 +381,12 @@ install_browser() {
 		chmod 755 "$policy"
 		trap 'rm -f "$policy"; cleanup' EXIT
 	fi
-	say "installing chromium and chromium-driver (no service is started)"
+	say "installing $* (no service is started)"
 	DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get "${apt_options[@]}" -q -y \
-		--no-install-recommends install chromium chromium-driver >"$cache/apt/browser.log" 2>&1 || {
-		tail -n 15 "$cache/apt/browser.log" | sed 's/^/    /' >&2
-		die "could not install chromium"
+		--no-install-recommends install "$@" >"$cache/apt/install.log" 2>&1 || {
+		tail -n 15 "$cache/apt/install.log" | sed 's/^/    /' >&2
+		die "could not install $*"
 	}
-	printf '  %-30s %-10s %s\n' chromium "$(version_of "$(find_program chromium)")" "$(find_program chromium)"
 }
 
 # --- main ------------------------------------------------------------------------------------------------
@@ -382,5 +407,8 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
 fi
 if "$browser"; then
 	install_browser || status=1
+fi
+if "$tmux"; then
+	install_tmux || status=1
 fi
 exit "$status"

@@ -21,7 +21,7 @@ impl Terminal {
     fn open() -> Option<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         if Command::new("tmux").arg("-V").output().is_err() {
-            eprintln!("skipped: tmux is not installed (scripts/tools.sh --browser gets it)");
+            eprintln!("skipped: tmux is not installed (scripts/tools.sh --tmux gets it)");
             return None;
         }
         let socket = format!("harness-tui-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
