@@ -2,6 +2,10 @@
 #![allow(missing_docs)]
 
 mod common;
+#[path = "cli/docs.rs"]
+mod docs;
+#[path = "cli/interface.rs"]
+mod interface;
 #[path = "cli/report.rs"]
 mod report;
 
@@ -9,8 +13,20 @@ use std::{fs, process::Stdio};
 
 use common::Place;
 
-const COMMANDS: [&str; 10] =
-    ["run", "validate", "up", "down", "status", "recover", "judge", "report", "slo", "doctor"];
+const COMMANDS: [&str; 12] = [
+    "run",
+    "validate",
+    "up",
+    "down",
+    "status",
+    "recover",
+    "judge",
+    "report",
+    "slo",
+    "doctor",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_texts() {

@@ -12,7 +12,7 @@ use harness_event::{Event, EventKind, Millis, RunMode, Timestamp, to_line};
 
 use super::common::{Place, Ran};
 
-const SCENARIO: &str = r#"
+pub const SCENARIO: &str = r#"
 title = "Nobody is told"
 namespace = "gallery"
 [[steady_state.http]]
@@ -29,7 +29,7 @@ within = "10s"
 "#;
 
 /// Logs of a run that was refused, in a place of their own.
-fn place(ids: &[&str]) -> Place {
+pub fn place(ids: &[&str]) -> Place {
     let place = Place::new();
     for id in ids {
         let plan =
@@ -62,7 +62,7 @@ fn dir(place: &Place, id: &str) -> PathBuf {
     place.path().join("state/runs").join(id)
 }
 
-const ID: &str = "20261121-100000-abcd";
+pub const ID: &str = "20261121-100000-abcd";
 
 #[test]
 fn every_format_is_made_again_and_named() {
