@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::BoxFuture;
 use harness_engine::{Log, LogOf, Tail, conductor::Control, describe_pod, read_pod_log};
 use harness_event::EventKind;
 use harness_tui::{Reply, Request, Sender};
@@ -23,19 +24,29 @@ pub(crate) struct Host {
     /// Where notes go; none where nothing is recorded, or nothing more.
     log: Arc<Mutex<Option<Log>>>,
     control: Option<mpsc::Sender<Control>>,
+    /// What a game day answers itself.
+    game_day: Option<Answers>,
     /// Ends what is viewed.
     end: Arc<dyn Fn() + Send + Sync>,
 }
 
+/// Answers to some requests; none to others.
+pub(crate) type Answers = Arc<dyn Fn(Request) -> BoxFuture<'static, Option<Reply>> + Send + Sync>;
+
 impl Host {
     /// Of something that is not recorded and changes nothing. `end` ends it.
     pub(crate) fn new(client: kube::Client, end: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { client, log: Arc::default(), control: None, end: Arc::new(end) }
+        Self { client, log: Arc::default(), control: None, game_day: None, end: Arc::new(end) }
     }
 
     /// Of a run with a log and a way to ask it for things.
     pub(crate) fn of_run(self, log: Log, control: mpsc::Sender<Control>) -> Self {
         Self { log: Arc::new(Mutex::new(Some(log))), control: Some(control), ..self }
+    }
+
+    /// Of a game day, which answers most requests itself.
+    pub(crate) fn of_game_day(self, answers: Answers) -> Self {
+        Self { game_day: Some(answers), ..self }
     }
 
     /// No more facts are recorded by this host: the log may end.
@@ -57,6 +68,11 @@ impl Host {
 
     async fn answer(&self, request: Request) -> Option<Reply> {
         if let Some(reply) = about_pods(&self.client, &request).await {
+            return Some(reply);
+        }
+        if let Some(answers) = &self.game_day
+            && let Some(reply) = answers(request.clone()).await
+        {
             return Some(reply);
         }
         let result = match &request {

@@ -194,3 +194,105 @@ impl Lines {
         self.aside.take().into_iter().flatten().for_each(|line| self.out.line(line));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Mutex, PoisonError},
+        time::Duration,
+    };
+
+    use harness_engine::Log;
+    use harness_tui::{Feed, mailbox::Message};
+
+    use super::*;
+    use crate::output::ColorArg;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Shared {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap()
+        }
+    }
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(sink: &Shared, aside: bool) -> Lines {
+        let out = Output::new(Box::new(sink.clone()), false, ColorArg::Never);
+        let style = Style { color: false, unicode: false };
+        Lines { view: LineView::new(style), out, aside: aside.then(Vec::new) }
+    }
+
+    /// Facts and a verdict through the forwarder; `failed` says whether the terminal view has failed before the second note.
+    fn forwarded(failed: bool) -> (String, Feed) {
+        let (sink, (sender, feed)) = (Shared::default(), channel());
+        let (events, received) = mpsc::channel();
+        let (conclusion, concluded) = mpsc::channel();
+        let flag = AtomicBool::new(false);
+        let log = Log::passing(events);
+        log.note("first");
+        thread::scope(|scope| {
+            let forwarder = {
+                let (lines, flag) = (lines(&sink, true), &flag);
+                scope.spawn(move || forward(&received, &concluded, Some(sender), flag, lines))
+            };
+            // The first is through before the view fails.
+            let (mut seen, deadline) = (Vec::new(), std::time::Instant::now() + Duration::from_secs(30));
+            while seen.is_empty() {
+                assert!(std::time::Instant::now() < deadline);
+                seen = feed.take(Duration::from_millis(10)).0;
+            }
+            flag.store(failed, Ordering::Release);
+            log.note("second");
+            conclusion.send(Some(Verdict::of(&[]))).unwrap();
+            drop(log);
+            forwarder.join().unwrap();
+        });
+        (sink.text(), feed)
+    }
+
+    #[test]
+    fn the_terminal_view_gets_all_facts_before_the_verdict_and_lines_are_kept_back() {
+        let (text, feed) = forwarded(false);
+        assert_eq!(text, "");
+        let messages = feed.take(Duration::ZERO).0;
+        assert!(
+            matches!(&messages[..], [Message::Event(_), Message::Concluded(_), Message::Closed]),
+            "{messages:?}"
+        );
+    }
+
+    #[test]
+    fn when_the_terminal_view_fails_lines_tell_everything() {
+        let (text, _) = forwarded(true);
+        let places = [text.find("first"), text.find("second")];
+        assert!(places[0].is_some() && places[0] < places[1], "{text}");
+    }
+
+    #[test]
+    fn lines_that_are_kept_are_bounded() {
+        let sink = Shared::default();
+        let mut lines = lines(&sink, true);
+        let (events, received) = mpsc::channel();
+        let log = Log::passing(events);
+        (0..KEPT + 10).for_each(|number| log.note(format!("note {number}.")));
+        received.try_iter().for_each(|event| lines.tell(&event));
+        lines.show_from_now_on();
+        let text = sink.text();
+        assert!(!text.contains("note 9.") && text.contains("note 10."), "{text}");
+        log.note("at once");
+        received.try_iter().for_each(|event| lines.tell(&event));
+        assert!(sink.text().contains("at once"));
+    }
+}

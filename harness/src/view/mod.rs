@@ -15,5 +15,5 @@ mod live;
 
 pub use choice::ViewArg;
 pub(crate) use choice::{Environment, Kind, choose};
-pub(crate) use host::{Host, Wishes};
+pub(crate) use host::{Answers, Host, Wishes};
 pub(crate) use live::{Live, ViewOptions};
