@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Watch(super::watch::WatchArgs),
     Report(super::report::ReportArgs),
     Replay(super::replay::ReplayArgs),
+    Gameday(super::gameday::GameDayArgs),
     ExportScenario(super::export_scenario::ExportScenarioArgs),
     History(super::history::HistoryArgs),
     Compare(super::compare::CompareArgs),

@@ -12,6 +12,7 @@ mod doctor;
 mod down;
 mod dry_run;
 mod export_scenario;
+mod gameday;
 mod grafana;
 mod history;
 mod judge;
@@ -51,6 +52,7 @@ impl App {
             Command::Judge(args) => judge::exec(args, context).await,
             Command::Report(args) => report::exec(args, context).await,
             Command::Replay(args) => replay::exec(args, context).await,
+            Command::Gameday(args) => gameday::exec(args, context).await,
             Command::ExportScenario(args) => export_scenario::exec(&args, context),
             Command::History(args) => history::exec(args, context).await,
             Command::Compare(args) => compare::exec(args, context).await,

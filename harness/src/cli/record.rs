@@ -47,15 +47,23 @@ pub(super) struct Viewed {
 
 impl Record {
     pub(super) fn create(context: &Context, path: &Path, scenario: &Scenario) -> Result<Self, ExpectedError> {
+        let record = Self::begin(context, Some(path))?;
+        tracing::debug!(run = record.run, sha256 = scenario.sha256, "recording");
+        Ok(record)
+    }
+
+    /// A record, with a copy of the scenario file if there is one.
+    pub(super) fn begin(context: &Context, path: Option<&Path>) -> Result<Self, ExpectedError> {
         let run = run_id();
         let dir = context.state_dir.runs().join(&run);
         let failed = |source: io::Error| ExpectedError::File { verb: "write", path: dir.clone(), source };
         fs::create_dir_all(&dir).map_err(failed)?;
-        fs::copy(path, dir.join("scenario.toml")).map_err(failed)?;
+        if let Some(path) = path {
+            fs::copy(path, dir.join("scenario.toml")).map_err(failed)?;
+        }
         let (sender, events) = mpsc::channel();
         let log = Log::create(&dir.join(reports::EVENTS), Some(sender)).map_err(failed)?;
-        let scenario_path = path.display().to_string();
-        tracing::debug!(run, sha256 = scenario.sha256, "recording");
+        let scenario_path = path.map_or_else(String::new, |path| path.display().to_string());
         Ok(Self { run, dir, scenario: scenario_path, log, events })
     }
 

@@ -13,6 +13,7 @@ use super::{
     dry_run, history, pace, publish,
     record::{Record, Recorded, Viewed},
     reports,
+    reports::ReportFiles,
     signals::Cancel,
 };
 use crate::{
@@ -85,7 +86,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let left = !verdict.left_behind.is_empty();
     let dir = record.dir.clone();
     let finished = Finished { record, viewed, verdict: &verdict, kind };
-    let result = finished.report(&args, grafana.as_ref(), &cancel, context).await;
+    let result = finished.report(&args.reports, grafana.as_ref(), &cancel, context).await;
     history::record(&dir, &args.index, context).await;
     // A stack in which a fault is left is kept: there is something to recover in it.
     take_down(stack, args.keep || left, context).await?;
@@ -98,7 +99,7 @@ pub(super) fn directory(scenario: &Path) -> &Path {
 }
 
 /// Reads and checks the scenario; every problem is shown at once.
-fn read_scenario(
+pub(super) fn read_scenario(
     path: &Path,
     monitoring: &MonitoringArgs,
     context: &Context,
@@ -130,15 +131,15 @@ fn read_scenario(
 
 /// What the scenario and the command line ask of the embedded stack.
 #[derive(Clone, Copy)]
-struct Wanted {
-    compress: Option<u32>,
-    history: Option<History>,
+pub(super) struct Wanted {
+    pub(super) compress: Option<u32>,
+    pub(super) history: Option<History>,
     /// Bring a stack that is up to that, too.
-    change: bool,
+    pub(super) change: bool,
 }
 
 /// The cluster of the user's own, or the embedded one, brought up if it is not there.
-async fn connect(
+pub(super) async fn connect(
     args: &StackArgs,
     wanted: Wanted,
     context: &Context,
@@ -189,7 +190,11 @@ async fn connect(
 }
 
 /// Stops the embedded stack if this run started it.
-async fn take_down(stack: Option<Stack>, keep: bool, context: &Context) -> Result<(), ExpectedError> {
+pub(super) async fn take_down(
+    stack: Option<Stack>,
+    keep: bool,
+    context: &Context,
+) -> Result<(), ExpectedError> {
     if let Some(stack) = stack.filter(|stack| stack.started_by_us && !keep) {
         drop(stack);
         let progress = context.progress();
@@ -199,18 +204,18 @@ async fn take_down(stack: Option<Stack>, keep: bool, context: &Context) -> Resul
 }
 
 /// A run that has come to its end.
-struct Finished<'a> {
-    record: Recorded,
-    viewed: Viewed,
-    verdict: &'a Verdict,
-    kind: Kind,
+pub(super) struct Finished<'a> {
+    pub(super) record: Recorded,
+    pub(super) viewed: Viewed,
+    pub(super) verdict: &'a Verdict,
+    pub(super) kind: Kind,
 }
 
 impl Finished<'_> {
     /// Reports and exit code.
-    async fn report(
+    pub(super) async fn report(
         self,
-        args: &RunArgs,
+        files: &ReportFiles,
         grafana: Option<&Grafana>,
         cancel: &Cancel,
         context: &Context,
@@ -221,7 +226,7 @@ impl Finished<'_> {
         if kind == Kind::Terminal {
             // The view may stay open for hours: what was proven is on disk before. Errors are those of the second time.
             let silent = Output::new(Box::new(io::sink()), false, ColorArg::Never);
-            let _ = reports::write(&dir, &events, &args.reports, &[], &silent);
+            let _ = reports::write(&dir, &events, files, &[], &silent);
         }
         viewed.close(Some(verdict), &cancel.signalled).await;
         for line in reports::end(&events, verdict, context) {
@@ -230,7 +235,7 @@ impl Finished<'_> {
         let recorded = format_args!("recorded in {}", dir.display()).to_string();
         context.remark(context.out.paint(crate::output::Style::Dim, recorded));
         let links = publish::publish(grafana, &events, context).await;
-        let written = reports::write(&dir, &events, &args.reports, &links, &context.err);
+        let written = reports::write(&dir, &events, files, &links, &context.err);
         match (written, verdict.outcome) {
             (Ok(()), outcome) => Ok(outcome.exit_code()),
             // What is left in the cluster is said by the exit code in any case.

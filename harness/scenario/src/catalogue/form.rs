@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use harness_event::FaultSpec;
+use harness_event::{FaultSpec, Plan};
 use toml::{Table, Value};
 
 use super::kinds::{key_of, kinds, table};
 use crate::{
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Diagnostic, Diagnostics, Severity},
     parse,
     schema::{FAULT, Kind},
     suggest,
@@ -33,10 +33,24 @@ pub fn fault(kind: &str, values: &BTreeMap<String, String>) -> Result<FaultSpec,
             let only = scenario.plan.faults.into_iter().next();
             only.ok_or_else(|| vec!["the form does not say what breaks".to_owned()])
         }
-        Err(found) => {
-            let errors = found.iter().filter(|problem| problem.severity == Severity::Error);
-            Err(errors.map(message).collect())
-        }
+        Err(found) => Err(errors(&found)),
+    }
+}
+
+/// A plan in which nothing is done and nothing expected, with the format's defaults for everything else.
+///
+/// # Errors
+/// If the title or the namespace is none.
+pub fn bare(title: &str, namespace: &str) -> Result<Plan, Vec<String>> {
+    let target = Table::from_iter([("workload".to_owned(), Value::from("deployment/any"))]);
+    let any = Table::from_iter([
+        ("name".to_owned(), Value::from("any")),
+        ("duration".to_owned(), Value::from("1s")),
+        ("restart".to_owned(), Value::Table(target)),
+    ]);
+    match parse("plan", &around(title, namespace, any)) {
+        Ok(scenario) => Ok(Plan { faults: Vec::new(), expectations: Vec::new(), ..scenario.plan }),
+        Err(found) => Err(errors(&found)),
     }
 }
 
@@ -55,6 +69,10 @@ pub fn default_name(kind: &str, values: &BTreeMap<String, String>) -> String {
     };
     let name: String = text.chars().map(|c| if known(c) { c } else { '-' }).take(MAX_NAME).collect();
     name.trim_end_matches(['-', '.']).to_owned()
+}
+
+fn errors(found: &Diagnostics) -> Vec<String> {
+    found.iter().filter(|problem| problem.severity == Severity::Error).map(message).collect()
 }
 
 fn message(problem: &Diagnostic) -> String {
@@ -85,6 +103,11 @@ fn scenario(kind: &str, values: &BTreeMap<String, String>) -> String {
         fault.insert("name".to_owned(), Value::String(default_name(kind, values)));
     }
     fault.insert(kind.to_owned(), Value::Table(own));
+    around("form", "form", fault)
+}
+
+/// A scenario with this fault and nothing else in it.
+fn around(title: &str, namespace: &str, fault: Table) -> String {
     // Any expectation will do: it is the fault that is looked at.
     let expected = Table::from_iter([
         ("workload".to_owned(), Value::from("deployment/any")),
@@ -93,8 +116,8 @@ fn scenario(kind: &str, values: &BTreeMap<String, String>) -> String {
     ]);
     let expect = Table::from_iter([("workload".to_owned(), Value::Array(vec![Value::Table(expected)]))]);
     let whole = Table::from_iter([
-        ("title".to_owned(), Value::from("form")),
-        ("namespace".to_owned(), Value::from("form")),
+        ("title".to_owned(), Value::from(title)),
+        ("namespace".to_owned(), Value::from(namespace)),
         ("fault".to_owned(), Value::Array(vec![Value::Table(fault)])),
         ("expect".to_owned(), Value::Table(expect)),
     ]);

@@ -7,5 +7,5 @@
 mod form;
 mod kinds;
 
-pub use form::{default_name, fault};
+pub use form::{bare, default_name, fault};
 pub use kinds::{Choice, FaultKind, FormField, kinds};

@@ -79,6 +79,8 @@ pub fn export(events: &[Event], options: ExportOptions) -> Result<Exported, Expo
         ));
     }
     let scenario = parse("exported scenario", &text).map_err(ExportError::Invalid)?;
-    remarks.extend(scenario.warnings.iter().map(|warning| format!("line {}: {}", warning.line, warning.message)));
+    remarks.extend(
+        scenario.warnings.iter().map(|warning| format!("line {}: {}", warning.line, warning.message)),
+    );
     Ok(Exported { text, remarks })
 }

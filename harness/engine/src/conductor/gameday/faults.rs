@@ -12,7 +12,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{controls::FaultPlan, names::Names, targets};
+use super::{
+    controls::FaultPlan,
+    names::Names,
+    targets::{self, Targets},
+};
 use crate::{
     conductor::{autoscaling, inject, session::Session},
     fault::{Ledger, PlannedFault},
@@ -79,6 +83,20 @@ impl Faults {
             stop: session.cancel.child_token(),
         };
         Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+    }
+
+    /// What can be broken, found out without holding anything up.
+    pub(super) fn targets(&mut self, answer: oneshot::Sender<Result<Targets, String>>) {
+        let shared = self.shared.clone();
+        self.tasks.spawn(async move {
+            let session = &shared.session;
+            let found = tokio::select! {
+                found = targets::read(&session.target.client, &session.plan.namespace) => found,
+                () = shared.stop.cancelled() => return,
+            };
+            // Who asked may have gone.
+            let _ = answer.send(found);
+        });
     }
 
     /// What a fault would do, found out without holding anything up.

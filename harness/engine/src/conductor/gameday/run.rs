@@ -24,7 +24,6 @@ use super::{
     faults::Faults,
     loads::{OfferedLoad, StartedLoads},
     names::Names,
-    targets,
 };
 use crate::{
     Target,
@@ -233,13 +232,7 @@ async fn serve(
         // Who has gone away gets no answer.
         match command {
             None | Some(Command::Finish) => return Ok(()),
-            Some(Command::Targets(answer)) => {
-                let session = session.clone();
-                tokio::spawn(async move {
-                    let found = targets::read(&session.target.client, &session.plan.namespace).await;
-                    let _ = answer.send(found);
-                });
-            }
+            Some(Command::Targets(answer)) => faults.targets(answer),
             Some(Command::Plan(spec, answer)) => faults.plan(spec, answer),
             Some(Command::Inject(spec, answer)) => faults.inject(spec, answer),
             Some(Command::StopFault(name, answer)) => drop(answer.send(faults.stop(&name))),

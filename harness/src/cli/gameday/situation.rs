@@ -1,0 +1,161 @@
+//! What is on, for those who wait for its end.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use harness_engine::Log;
+use harness_event::{EventKind, Labels};
+use tokio::sync::watch;
+
+use super::steps::Wait;
+
+/// What is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Situation {
+    faults: BTreeSet<String>,
+    loads: BTreeSet<String>,
+    /// Alerts that are active and were not before anything was done.
+    alerts: BTreeSet<Labels>,
+    before: BTreeSet<Labels>,
+    begun: bool,
+}
+
+impl Situation {
+    fn add(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::FaultRequested { spec } => {
+                self.begun = true;
+                self.faults.insert(spec.name.clone());
+            }
+            EventKind::FaultRevertVerified { fault, .. } | EventKind::FaultRevertFailed { fault, .. } => {
+                self.faults.remove(fault);
+            }
+            EventKind::LoadRequested { spec } => {
+                self.begun = true;
+                self.loads.insert(spec.name.clone());
+            }
+            EventKind::LoadFinished { load, .. } | EventKind::LoadFailed { load, .. } => {
+                self.loads.remove(load);
+            }
+            EventKind::AlertSeen { labels, state, .. } if state == "inactive" => {
+                self.alerts.remove(labels);
+                self.before.remove(labels);
+            }
+            EventKind::AlertSeen { labels, .. } if !self.begun => {
+                self.before.insert(labels.clone());
+            }
+            EventKind::AlertSeen { labels, .. } if !self.before.contains(labels) => {
+                self.alerts.insert(labels.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What is still on of what is waited for, for people.
+    fn still_on(&self, wait: Wait) -> Vec<&str> {
+        let name = |labels: &'_ Labels| labels.contains_key("alertname");
+        match wait {
+            Wait::For(_) => Vec::new(),
+            Wait::Faults(_) => self.faults.iter().map(String::as_str).collect(),
+            Wait::Loads(_) => self.loads.iter().map(String::as_str).collect(),
+            Wait::Alerts(_) => self
+                .alerts
+                .iter()
+                .filter(|labels| name(labels))
+                .map(|labels| labels["alertname"].as_str())
+                .collect(),
+        }
+    }
+}
+
+/// Follows a log.
+pub(super) fn follow(log: &Log) -> watch::Receiver<Situation> {
+    let mut facts = log.listen(|kind| {
+        matches!(
+            kind,
+            EventKind::FaultRequested { .. }
+                | EventKind::FaultRevertVerified { .. }
+                | EventKind::FaultRevertFailed { .. }
+                | EventKind::LoadRequested { .. }
+                | EventKind::LoadFinished { .. }
+                | EventKind::LoadFailed { .. }
+                | EventKind::AlertSeen { .. }
+        )
+    });
+    let (sender, receiver) = watch::channel(Situation::default());
+    tokio::spawn(async move {
+        while let Some(event) = facts.recv().await {
+            sender.send_modify(|situation| situation.add(&event.kind));
+        }
+    });
+    receiver
+}
+
+/// Waits.
+///
+/// # Errors
+/// What is still on when the patience is over.
+pub(super) async fn wait(situation: &mut watch::Receiver<Situation>, wait: Wait) -> Result<(), String> {
+    let limit = match wait {
+        Wait::For(length) => {
+            tokio::time::sleep(length).await;
+            return Ok(());
+        }
+        Wait::Faults(limit) | Wait::Loads(limit) | Wait::Alerts(limit) => limit,
+    };
+    let calm = tokio::time::timeout(limit, situation.wait_for(|now| now.still_on(wait).is_empty()));
+    let calm = calm.await.map(|calm| calm.map(drop));
+    match calm {
+        Ok(Ok(())) => Ok(()),
+        // No more facts come: the game day has ended.
+        Ok(Err(_)) => Err("the game day is over".to_owned()),
+        Err(_) => {
+            let on = situation.borrow().still_on(wait).join(", ");
+            Err(format!("still on after {}: {on}", text(limit)))
+        }
+    }
+}
+
+fn text(length: Duration) -> String {
+    harness_event::Millis::from(length).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_event::{LoadStart, Millis, verdict::testkit};
+
+    use super::*;
+
+    fn alert(name: &str, state: &str) -> EventKind {
+        EventKind::AlertSeen {
+            labels: [("alertname".to_owned(), name.to_owned())].into(),
+            state: state.into(),
+            active_at: None,
+            value: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn alerts_of_before_are_not_waited_for() {
+        let log = Log::unrecorded();
+        let mut situation = follow(&log);
+        let short = Duration::from_millis(50);
+        log.record(alert("Watchdog", "firing"));
+        log.record(EventKind::FaultRequested { spec: testkit::plan().faults.remove(0) });
+        log.record(alert("Down", "pending"));
+        let on = wait(&mut situation, Wait::Alerts(short)).await.unwrap_err();
+        assert_eq!(on, "still on after 50ms: Down");
+        assert!(wait(&mut situation, Wait::Faults(short)).await.is_err());
+        log.record(alert("Down", "inactive"));
+        assert_eq!(wait(&mut situation, Wait::Alerts(Duration::from_secs(60))).await, Ok(()));
+        log.record(EventKind::FaultRevertFailed { fault: testkit::FAULT.into(), error: "gone".into() });
+        assert_eq!(wait(&mut situation, Wait::Faults(Duration::from_secs(60))).await, Ok(()));
+        log.record(EventKind::LoadRequested {
+            spec: testkit::load_spec("users", LoadStart::After(Millis(0))),
+        });
+        drop(log);
+        assert_eq!(
+            wait(&mut situation, Wait::Loads(Duration::from_secs(60))).await.unwrap_err(),
+            "the game day is over"
+        );
+    }
+}
