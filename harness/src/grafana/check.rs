@@ -518,3 +518,6 @@ fn texts(value: &Value, take: &mut impl FnMut(&str)) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

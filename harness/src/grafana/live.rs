@@ -287,7 +287,9 @@ impl Asker<'_> {
         };
         let shown: Vec<(Labels, f64)> =
             series.iter().filter_map(|one| Some((one.metric.clone(), last(one)?))).collect();
-        if shown.is_empty() {
+        // That nothing happened is no news of an annotation.
+        let quiet = matches!(asked.place, Place::Annotation(_));
+        if shown.is_empty() && !quiet {
             say(if series.is_empty() { "it returns no data" } else { "it returns only NaN" }.to_owned());
         }
         found.answer = Some(Answer {
@@ -333,3 +335,6 @@ fn refused(error: Error) -> Result<String, Error> {
 fn seconds(at: Timestamp) -> String {
     format!("{}.{:03}", at.0.div_euclid(1000), at.0.rem_euclid(1000))
 }
+
+#[cfg(test)]
+mod tests;
