@@ -25,6 +25,8 @@ const TOLD: usize = 10;
 pub fn salvage_log(mut input: impl BufRead) -> Result<SalvagedLog, ReadError> {
     let (mut events, mut line, mut number) = (Vec::<Event>::new(), Vec::new(), 0);
     let (mut problems, mut torn) = (Vec::new(), false);
+    // Lines that were left out: they explain a gap.
+    let mut left_out = 0;
     loop {
         line.clear();
         if input.read_until(b'\n', &mut line)? == 0 {
@@ -38,24 +40,26 @@ pub fn salvage_log(mut input: impl BufRead) -> Result<SalvagedLog, ReadError> {
         match serde_json::from_slice::<Event>(&line) {
             Ok(event) => {
                 let expected = events.last().map_or(0, |last| last.seq + 1);
-                match event.seq {
-                    same if same == expected => events.push(event),
-                    later if later > expected => {
-                        problems.push(format!(
-                            "line {number}: {} events are missing before it",
-                            later - expected
-                        ));
-                        events.push(event);
-                    }
-                    _ => problems.push(format!("line {number} is out of order and was left out")),
+                if event.seq < expected {
+                    problems.push(format!("line {number} is out of order and was left out"));
+                    continue;
                 }
+                match (event.seq - expected).saturating_sub(std::mem::take(&mut left_out)) {
+                    0 => {}
+                    1 => problems.push(format!("line {number}: the event before it is missing")),
+                    many => problems.push(format!("line {number}: {many} events before it are missing")),
+                }
+                events.push(event);
             }
             Err(source) if events.is_empty() => {
                 return Err(
                     crate::wire::newer_format(&line).unwrap_or(ReadError::Damaged { line: number, source })
                 );
             }
-            Err(source) => problems.push(format!("line {number} is damaged and was left out: {source}")),
+            Err(_) => {
+                left_out += 1;
+                problems.push(format!("line {number} is damaged and was left out"));
+            }
         }
     }
     match events.first().map(|event| &event.kind) {
@@ -102,14 +106,10 @@ mod tests {
         let torn = lines.concat();
         let log = salvage_log(torn[..torn.len() - 2].as_bytes()).unwrap();
         assert_eq!(log.events.len(), lines.len() - 2);
-        assert!(!log.can_be_judged);
+        assert_eq!((log.can_be_judged, log.problems.len()), (false, 3), "{:?}", log.problems);
         let told = log.problems.join("\n");
-        for text in [
-            "line 4 is damaged",
-            "line 5: 1 events are missing",
-            "line 7: 1 events",
-            "last line is incomplete",
-        ] {
+        for text in ["line 4 is damaged", "line 7: the event before it is missing", "last line is incomplete"]
+        {
             assert!(told.contains(text), "{text}: {told}");
         }
     }

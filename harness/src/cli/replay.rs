@@ -6,7 +6,7 @@ use clap::Args;
 use harness_event::{Millis, SalvagedLog, Verdict, salvage_log};
 use harness_report::{LineView, summary};
 use harness_tui::{
-    Mode, Options, channel,
+    Mode, Options, ReplayCommand, Reply, Request, channel,
     replay::{Deck, Tape},
 };
 
@@ -45,12 +45,13 @@ pub(super) async fn exec(args: ReplayArgs, context: &Context) -> Result<u8, Expe
     let dir = reports::find(&context.state_dir, &args.run)?;
     let log = read(&dir)?;
     let warn = |text: &str| context.err.line(context.err.paint(Style::Warn, format_args!("warning: {text}")));
-    log.problems.iter().for_each(|problem| warn(problem));
+    let mut problems = log.problems.clone();
     if !log.can_be_judged {
-        warn("a damaged log is shown without a verdict");
+        problems.push("a damaged log is shown without a verdict".to_owned());
     }
     let verdict = log.can_be_judged.then(|| Verdict::of(&log.events));
     if !(context.out.is_terminal() && std::io::stdin().is_terminal()) {
+        problems.iter().for_each(|problem| warn(problem));
         context.err.line("not a terminal: what the line view showed");
         lines(&log, verdict.as_ref(), context);
         return Ok(exit_code::PASSED);
@@ -62,6 +63,8 @@ pub(super) async fn exec(args: ReplayArgs, context: &Context) -> Result<u8, Expe
         what: "the view ended".to_owned(),
         source,
     };
+    // Said in the view, too; there they go after some seconds.
+    problems.iter().for_each(|problem| warn(problem));
     let exit = shown.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))?;
     if let Some(screen) = exit.last_screen {
         context.out.line(screen);
@@ -95,7 +98,10 @@ fn show(
     options: Options,
 ) -> std::io::Result<harness_tui::Exit> {
     let (sender, feed) = channel();
-    log.problems.iter().for_each(|problem| sender.progress(problem.clone()));
+    for problem in log.problems.iter().rev().take(3).rev() {
+        let request = Request::Replay(ReplayCommand::Start);
+        sender.reply(Reply::Failed { request, error: format!("the log: {problem}") });
+    }
     let deck = Deck::start(Tape::new(log.events, verdict), sender, from, args.speed)?;
     harness_tui::run(options, &feed, |request| deck.request(request))
 }

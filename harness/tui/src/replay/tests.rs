@@ -192,7 +192,7 @@ fn long_log(events: u64) -> Vec<Event> {
 /// The bound of [`Tape::SEEK`] is for the optimised build; an unoptimised one on a busy machine is given twenty times that.
 #[test]
 fn a_seek_back_in_a_long_log_is_quick() {
-    let tape = Arc::new(Tape::new(long_log(20_000), None));
+    let tape = Arc::new(Tape::new(long_log(100_000), None));
     let mut player = Player::new(Arc::clone(&tape), 1.0);
     player.command(ReplayCommand::End);
     let bound = if cfg!(debug_assertions) { 20 * Tape::SEEK } else { Tape::SEEK };
