@@ -46,7 +46,7 @@ test: test-tools rules test-unit ## Everything: alert rules, Rust tests, browser
 .PHONY: test-tools
 test-tools:
 	@echo "==> programs"
-	@scripts/tools.sh --browser --tmux
+	@scripts/tools.sh --browser --tmux --checkers
 
 .PHONY: rules
 rules: ## Check the alert rules, their unit tests, the alert routing

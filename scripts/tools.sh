@@ -18,7 +18,7 @@ here="$(cd "$(dirname "$0")" && pwd)"
 
 usage() {
 	cat <<'HELP'
-usage: scripts/tools.sh [--check] [--browser] [--tmux] [--dir]
+usage: scripts/tools.sh [--check] [--browser] [--tmux] [--checkers] [--dir]
 
 Finds prometheus, promtool, prometheus-alertmanager, amtool, prometheus-postgres-exporter,
 prometheus-redis-exporter, PostgreSQL's server and redis-server, and unpacks the Debian packages of those that are missing into the tools cache:
@@ -28,6 +28,7 @@ $SRE_HARNESS_TOOLS, else /var/cache/sre-harness/tools (root) or ~/.cache/sre-har
   --browser  also chromium and chromium-driver, for the browser test (installed by apt-get as root, with
              service starts forbidden; without root it says what to do)
   --tmux     also tmux, for the test of the terminal view (in the same way)
+  --checkers also xmllint, for the test of junit.xml (in the same way)
   --dir      print the tools cache's directory and do nothing else
   -h, --help this text
 
@@ -54,11 +55,13 @@ programs=(
 check_only=false
 browser=false
 tmux=false
+checkers=false
 for argument in "$@"; do
 	case "$argument" in
 	--check) check_only=true ;;
 	--browser) browser=true ;;
 	--tmux) tmux=true ;;
+	--checkers) checkers=true ;;
 	--dir)
 		tools_dir
 		exit 0
@@ -357,6 +360,20 @@ install_tmux() {
 	fi
 }
 
+# The small programs that tests check files with: each test says so and does nothing where its program is missing.
+install_checkers() {
+	local path
+	if path="$(find_program xmllint)"; then
+		printf '  %-30s %-10s %s\n' xmllint "$("$path" --version 2>&1 | grep -oE '[0-9]{5}' | head -n 1)" "$path"
+		return 0
+	fi
+	printf '  %-30s %-10s %s\n' xmllint missing "the test of junit.xml (package libxml2-utils)"
+	install_packages "the test of junit.xml" libxml2-utils || return 1
+	if path="$(find_program xmllint)"; then
+		printf '  %-30s %-10s %s\n' xmllint there "$path"
+	fi
+}
+
 # install_packages PURPOSE PACKAGE...: by apt-get, as root; without root it says what to do, and that is no error.
 install_packages() {
 	local purpose="$1"
@@ -410,5 +427,8 @@ if "$browser"; then
 fi
 if "$tmux"; then
 	install_tmux || status=1
+fi
+if "$checkers"; then
+	install_checkers || status=1
 fi
 exit "$status"
