@@ -15,9 +15,9 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use super::{
     cluster_events::cluster_event,
     pod::{observed_pod, owner},
+    pod_log::said,
     redact::redact,
 };
-use crate::monitor::chain;
 
 /// Time limit of each answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -32,8 +32,7 @@ pub async fn describe_pod(client: &Client, namespace: &str, name: &str) -> Resul
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = match tokio::time::timeout(LIMIT, pods.get(name)).await {
         Ok(Ok(pod)) => pod,
-        Ok(Err(kube::Error::Api(status))) => return Err(status.message.clone()),
-        Ok(Err(error)) => return Err(chain(&error)),
+        Ok(Err(error)) => return Err(said(&error)),
         Err(_) => return Err(format!("no answer within {} s", LIMIT.as_secs())),
     };
     let events: Api<Event> = Api::namespaced(client.clone(), namespace);
@@ -45,8 +44,7 @@ pub async fn describe_pod(client: &Client, namespace: &str, name: &str) -> Resul
             .into_iter()
             .filter(|event| event.involved_object.uid.is_none() || event.involved_object.uid == pod.uid())
             .collect()),
-        Ok(Err(kube::Error::Api(status))) => Err(status.message.clone()),
-        Ok(Err(error)) => Err(chain(&error)),
+        Ok(Err(error)) => Err(said(&error)),
         Err(_) => Err(format!("no answer within {} s", LIMIT.as_secs())),
     };
     Ok(text(&pod, events, Timestamp::now()))

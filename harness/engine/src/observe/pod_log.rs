@@ -91,8 +91,10 @@ pub(super) async fn follow(client: &Client, of: &LogOf, kept: &mut Kept, follow:
     read_lines(std::pin::pin!(stream), kept).await.map_err(|error| format!("the log broke off: {error}"))
 }
 
-fn said(error: &kube::Error) -> String {
+/// What the API server says, for people.
+pub(super) fn said(error: &kube::Error) -> String {
     match error {
+        kube::Error::Api(status) if status.message.is_empty() => format!("answered {}", status.code),
         kube::Error::Api(status) => status.message.clone(),
         error => chain(error),
     }

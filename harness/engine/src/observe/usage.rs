@@ -7,8 +7,8 @@ use kube::Client;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Scope;
-use crate::{log::Log, monitor::chain};
+use super::{changes::Scope, pod_log::said};
+use crate::log::Log;
 
 /// Name of this observer. No verdict looks at it.
 pub const USAGE_OBSERVER: &str = "usage of pods";
@@ -73,11 +73,10 @@ async fn read_usage(client: &Client, scope: &Scope) -> Result<Vec<PodUsage>, Unr
     match tokio::time::timeout(LIMIT, client.request::<PodMetricsList>(request)).await {
         Ok(Ok(list)) => Ok(list.items.into_iter().map(PodMetrics::usage).collect()),
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unread::NotServed),
-        Ok(Err(kube::Error::Api(status))) => {
-            let refused = matches!(status.code, 401 | 403);
-            Err(Unread::Failed { error: status.message.clone(), refused })
+        Ok(Err(error)) => {
+            let refused = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
+            Err(Unread::Failed { error: said(&error), refused })
         }
-        Ok(Err(error)) => Err(failed(chain(&error))),
         Err(_) => Err(failed(format!("no answer within {} s", LIMIT.as_secs()))),
     }
 }
