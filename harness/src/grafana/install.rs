@@ -70,7 +70,7 @@ impl Grafana {
             "jsonData": { "httpMethod": "POST", "timeInterval": source.scrape_interval },
         });
         let path = format!("/api/datasources/uid/{uid}");
-        let present = self.send(Method::GET, &path, "to look for the data source", None::<&Value>).await;
+        let present = self.send(Method::GET, &path, "to show the data source", None::<&Value>).await;
         if present.map(drop).map_or_else(absent, |()| Ok(true))? {
             self.send(Method::PUT, &path, "to change the data source", Some(&wanted)).await?;
             return Ok(false);
@@ -82,7 +82,7 @@ impl Grafana {
     async fn folder(&self) -> Result<(), GrafanaError> {
         let (uid, title) = FOLDER;
         let path = format!("/api/folders/{uid}");
-        let present = self.send(Method::GET, &path, "to look for the folder", None::<&Value>).await;
+        let present = self.send(Method::GET, &path, "to show the folder", None::<&Value>).await;
         if present.map(drop).map_or_else(absent, |()| Ok(true))? {
             return Ok(());
         }
@@ -92,7 +92,7 @@ impl Grafana {
             Err(GrafanaError::Refused {
                 status: StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED,
                 ..
-            }) => self.send(Method::GET, &path, "to look for the folder", None::<&Value>).await.map(drop),
+            }) => self.send(Method::GET, &path, "to show the folder", None::<&Value>).await.map(drop),
             other => other.map(drop),
         }
     }

@@ -90,16 +90,22 @@ mod tests {
             let map = named("ConfigMap").into_iter().find(|one| name(one) == map).unwrap();
             map["data"][key].as_str().unwrap().to_owned()
         };
-        let source = text("grafana-provisioning-datasources", "datasources.yaml");
+        let source = text("grafana-provisioning", "datasources.yaml");
         assert!(source.contains("url: http://prometheus.monitoring.svc:19090"), "{source}");
         let monitoring = manifests::read(&checkout.deploy().join("monitoring")).unwrap();
         let service =
             monitoring.iter().find(|one| one["kind"] == "Service" && name(one) == "prometheus").unwrap();
         assert_eq!(service["spec"]["ports"][0]["port"], 19090);
-        let provider = text("grafana-provisioning-dashboards", "dashboards.yaml");
+        let provider = text("grafana-provisioning", "dashboards.yaml");
         let mounts = deployment.pointer("/spec/template/spec/containers/0/volumeMounts").unwrap();
         let at = mounts.as_array().unwrap().iter().find(|one| one["name"] == "dashboards").unwrap();
         assert!(provider.contains(&format!("path: {}", at["mountPath"].as_str().unwrap())), "{provider}");
+        // The directory that Grafana looks into is mounted itself: without mounts of its own, a process sees no parent of one.
+        let env =
+            deployment.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array).unwrap();
+        let looked_into = env.iter().find(|one| one["name"] == "GF_PATHS_PROVISIONING").unwrap();
+        let is_mounted = |one: &Value| one["mountPath"] == looked_into["value"];
+        assert!(mounts.as_array().unwrap().iter().any(is_mounted), "{looked_into}");
         assert!(ports::held(&objects).is_empty());
     }
 }
