@@ -278,3 +278,17 @@ fn the_index_is_made_again_and_nothing_is_lost_to_many_at_once() {
     let ran = run(&place, &["history"]).expect(2);
     assert!(ran.err.contains("history.db"), "{}", ran.err);
 }
+
+#[test]
+fn help_texts() {
+    let place = Place::new();
+    for (name, args) in [
+        ("help_history", &["history", "--help"][..]),
+        ("help_history_show", &["history", "show", "--help"]),
+        ("help_history_reindex", &["history", "reindex", "--help"]),
+        ("help_history_prune", &["history", "prune", "--help"]),
+        ("help_compare", &["compare", "--help"]),
+    ] {
+        insta::assert_snapshot!(name, run(&place, args).expect(0).out);
+    }
+}

@@ -71,7 +71,9 @@ fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, style: St
             let painted = tone.map_or_else(|| text.clone(), |tone| style.paint(tone, &text));
             let gap = if at == 0 { "" } else { "  " };
             line += gap;
-            line += &if column.right { format!("{pad}{painted}") } else { format!("{painted}{pad}") };
+            let (first, second) = if column.right { (&pad, &painted) } else { (&painted, &pad) };
+            line += first;
+            line += second;
         }
         line.trim_end().to_owned()
     };

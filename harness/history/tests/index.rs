@@ -142,7 +142,7 @@ async fn damaged_folders_are_named_and_skipped() {
     fs::create_dir_all(place.runs().join("no-log")).unwrap();
     fs::create_dir_all(place.runs().join("log-is-a-directory/events.ndjson")).unwrap();
     let closed = place.run("closed", &good).join("events.ndjson");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     // Neither are runs.
     fs::create_dir_all(place.runs().join("recovery-1763700000000")).unwrap();
     fs::create_dir_all(place.runs().join(".pruned-x")).unwrap();

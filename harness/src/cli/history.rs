@@ -1,5 +1,8 @@
 //! `harness history`: what was run, how it ended, what was measured.
 
+mod prune;
+mod words;
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -7,13 +10,13 @@ use std::{
 
 use clap::{Args, Subcommand};
 use harness_event::{Millis, Timestamp};
-use harness_history::{
-    Ending, Entry, History, HistoryError, Location, Query, Run, Sort, folders,
-    retention::{self, Retention},
-    show,
-};
+use harness_history::{Ending, Entry, History, HistoryError, Location, Query, Run, Sort, show};
 use serde_json::json;
 
+use self::{
+    prune::{PruneArgs, prune},
+    words::{When, outcome, when},
+};
 use super::{Context, reports};
 use crate::{
     exit_code,
@@ -124,34 +127,6 @@ pub struct ReindexArgs {
     /// Also forget runs of this directory whose folders are gone, which an index in PostgreSQL keeps
     #[arg(long)]
     pub forget_missing: bool,
-}
-
-/// Delete old runs: their folders, and what the index knows of them
-///
-/// A run goes if it is beyond any of the limits. Never deleted are runs that have no end, that are being written, and that may
-/// have left faults behind.
-#[derive(Clone, Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  harness history prune --keep-last 100 --dry-run
-  harness history prune --max-age 30d --max-size 500M")]
-#[group(id = "limits", required = true, multiple = true, args = ["keep_last", "max_age", "max_size"])]
-pub struct PruneArgs {
-    /// Keep the newest N
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<usize>,
-    /// Keep those that are no older: 12h, 30d, 8w
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    pub max_age: Option<Millis>,
-    /// Keep the newest that together take no more: 800K, 500M, 2G
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub max_size: Option<u64>,
-    /// Only say what would be deleted
-    #[arg(long)]
-    pub dry_run: bool,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 pub(super) async fn exec(args: HistoryArgs, context: &Context) -> Result<u8, ExpectedError> {
@@ -396,88 +371,6 @@ fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-async fn prune(args: &PruneArgs, history: &mut History, context: &Context) -> Result<(), ExpectedError> {
-    sync(history, context).await?;
-    let runs = context.state_dir.runs();
-    let query = Query { origins: Some(vec![history.origin().to_owned()]), ..Query::default() };
-    let known = history.runs(&query).await.map_err(|error| failed(&error))?;
-    let kept = known.iter().map(|(run, _)| retention::Kept {
-        id: run.id.clone(),
-        started_at: run.started_at,
-        bytes: folders::size(&runs.join(&run.id)),
-        held: held(&runs.join(&run.id), run),
-    });
-    let kept: Vec<_> = kept.collect();
-    let retention = Retention { keep_last: args.keep_last, max_age: args.max_age, max_size: args.max_size };
-    let plan = retention::plan(&kept, &retention, Timestamp::now());
-    let out = &context.out;
-    let mut gone = Vec::new();
-    if !args.dry_run {
-        retention::sweep(&runs);
-        for run in &plan.going {
-            let folder = runs.join(&run.id);
-            // It may have been taken up again since it was looked at.
-            if folders::is_written(&folder) {
-                context.err.line(format_args!("kept {}: it is being written", run.id));
-                continue;
-            }
-            let deleted = if folder.exists() { retention::delete(&runs, &run.id) } else { Ok(()) };
-            match deleted {
-                Ok(()) => gone.push(run.id.clone()),
-                Err(error) => context.err.line(format_args!("can't delete {}: {error}", folder.display())),
-            }
-        }
-        history.forget(&gone).await.map_err(|error| failed(&error))?;
-    }
-    let done = |id: &String| args.dry_run || gone.contains(id);
-    if args.json {
-        let going: Vec<_> = plan.going.iter().filter(|run| done(&run.id)).collect();
-        let held: Vec<_> = plan.held.iter().map(|(id, why)| json!({ "id": id, "why": why })).collect();
-        out.line(pretty(&json!({ "format": 1, "dry_run": args.dry_run, "deleted": going, "held": held })));
-    } else {
-        let word = if args.dry_run { "would delete" } else { "deleted" };
-        for run in plan.going.iter().filter(|run| done(&run.id)) {
-            out.line(format_args!("{word} {}  {}  {}", run.id, bytes(run.bytes), run.why));
-        }
-        for (id, why) in &plan.held {
-            out.line(format_args!("kept {id}: {why}"));
-        }
-        let going = plan.going.iter().filter(|run| done(&run.id));
-        let (number, freed) = going.fold((0, 0), |(number, freed), run| (number + 1, freed + run.bytes));
-        let what = count(number, "run");
-        let stay = count(kept.len() - number, "run");
-        out.line(format_args!("{word} {what}, {}; {stay} left", bytes(freed)));
-    }
-    if !args.dry_run && gone.len() < plan.going.len() {
-        return Err(ExpectedError::Usage {
-            message: "not everything could be deleted".to_owned(),
-            hint: None,
-        });
-    }
-    Ok(())
-}
-
-/// Why a run must not be deleted.
-fn held(folder: &Path, run: &Run) -> Option<String> {
-    if !run.outcome.is_final() || folders::is_written(folder) {
-        return Some(match run.outcome {
-            Ending::Interrupted => "it has no end: it was interrupted".to_owned(),
-            _ => "it is being written".to_owned(),
-        });
-    }
-    if folder.is_symlink() {
-        return Some("it is a link".to_owned());
-    }
-    match harness_engine::fault::read_ledger(folder) {
-        Ok(Some(ledger)) if ledger.unreverted().next().is_some() => {
-            Some("its faults may still be on: `harness recover` takes them back".to_owned())
-        }
-        Ok(_) if run.left_behind > 0 => Some("it left faults behind".to_owned()),
-        Ok(_) => None,
-        Err(error) => Some(format!("what is left of its faults can't be told: {}", chain(&error))),
-    }
-}
-
 /// Indexes a run that is over. What goes wrong is a warning: the run and its verdict stand without the index.
 pub(super) async fn record(dir: &Path, args: &IndexArgs, context: &Context) {
     let id = reports::id(dir);
@@ -497,129 +390,4 @@ pub(super) async fn record(dir: &Path, args: &IndexArgs, context: &Context) {
     let text = format!("warning: the run is recorded, but not in the history: {text}");
     context.err.line(context.err.paint(Style::Warn, text));
     context.err.line("  `harness history` finds it in its folder later");
-}
-
-/// A point in time on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// So long ago.
-    Ago(Millis),
-    /// A day, by its start.
-    Day(Timestamp),
-    /// A time.
-    At(Timestamp),
-}
-
-impl When {
-    fn start(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Ago(length) => now - length,
-            Self::Day(at) | Self::At(at) => at,
-        }
-    }
-
-    fn end(self, now: Timestamp) -> Timestamp {
-        match self {
-            Self::Day(at) => at + Millis(86_400_000 - 1),
-            other => other.start(now),
-        }
-    }
-}
-
-fn when(text: &str) -> Result<When, String> {
-    if let Ok(length) = age(text) {
-        return Ok(When::Ago(length));
-    }
-    if let Ok(day) = text.parse::<jiff::civil::Date>()
-        && text.len() == 10
-        && let Some(at) = Timestamp::parse(&format!("{day}T00:00:00Z"))
-    {
-        return Ok(When::Day(at));
-    }
-    Timestamp::parse(text).map(When::At).ok_or_else(|| {
-        "it must be so long ago (30m, 12h, 7d, 4w), a date (2026-11-21) or a time (2026-11-21T14:00:00Z)"
-            .to_owned()
-    })
-}
-
-fn age(text: &str) -> Result<Millis, String> {
-    let bad = || "it must be a number with a unit: m, h, d or w".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: i64 = digits.parse().map_err(|_| bad())?;
-    let unit: i64 = match &text[digits.len()..] {
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        "w" => 7 * 86_400_000,
-        _ => return Err(bad()),
-    };
-    number.checked_mul(unit).filter(|length| *length >= 0).map(Millis).ok_or_else(bad)
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let bad = || "it must be a number of bytes, with K, M or G for powers of 1024".to_owned();
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| bad())?;
-    let unit: u64 = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
-        "K" | "KB" | "KIB" => 1 << 10,
-        "M" | "MB" | "MIB" => 1 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        _ => return Err(bad()),
-    };
-    number.checked_mul(unit).ok_or_else(bad)
-}
-
-fn bytes(number: u64) -> String {
-    match number {
-        0..1024 => format!("{number} B"),
-        1024..1_048_576 => format!("{:.1} KiB", number as f64 / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", number as f64 / 1_048_576.0),
-        _ => format!("{:.1} GiB", number as f64 / 1_073_741_824.0),
-    }
-}
-
-fn outcome(text: &str) -> Result<Ending, String> {
-    Ending::parse(text).ok_or_else(|| {
-        let all: Vec<_> = Ending::ALL.iter().map(|ending| ending.word()).collect();
-        format!("it must be one of {}", all.join(", "))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_ages_dates_or_instants() {
-        let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        for (text, start) in [
-            ("30m", "2026-11-21T11:30:00Z"),
-            ("7d", "2026-11-14T12:00:00Z"),
-            ("2w", "2026-11-07T12:00:00Z"),
-            ("2026-11-20", "2026-11-20T00:00:00Z"),
-            ("2026-11-20T10:00:00Z", "2026-11-20T10:00:00Z"),
-        ] {
-            assert_eq!(when(text).unwrap().start(now), Timestamp::parse(start).unwrap(), "{text}");
-        }
-        let end = when("2026-11-20").unwrap().end(now);
-        assert_eq!(end, Timestamp::parse("2026-11-20T23:59:59.999Z").unwrap());
-        for bad in ["", "7", "7y", "-7d", "yesterday", "2026-13-01", "99999999999999999w"] {
-            assert!(when(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_powers_of_1024() {
-        for (text, number) in [("0", 0), ("800K", 819_200), ("500M", 524_288_000), ("2g", 2_147_483_648)] {
-            assert_eq!(size(text), Ok(number), "{text}");
-        }
-        for bad in ["", "M", "1.5G", "-1", "5T", "99999999999G"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-        assert_eq!(
-            (bytes(12), bytes(2048), bytes(5 << 20)),
-            ("12 B".into(), "2.0 KiB".into(), "5.0 MiB".into())
-        );
-    }
 }
