@@ -34,5 +34,5 @@ pub use protocol::{
     Catalogue, CatalogueEntry, CatalogueField, FaultForm, FaultPreview, FieldInput, LoadChoice, Playback,
     ReplayCommand, Reply, Request,
 };
-pub use run::{Exit, Options, PROMPT, run};
+pub use run::{Exit, Options, PROMPT, draw, drive, run};
 pub use terminal::restore_terminal;

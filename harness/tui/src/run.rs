@@ -16,7 +16,7 @@ use crate::{
     limiter::FrameLimiter,
     mailbox::{Feed, Message},
     screen,
-    terminal::{Guard, is_taken, while_taken},
+    terminal::{Guard, while_taken},
 };
 
 /// How the view looks and behaves.
@@ -69,23 +69,39 @@ pub struct Exit {
 ///
 /// # Errors
 /// If the terminal cannot be used, or is gone. What the run does then is the host's decision.
-pub fn run(options: Options, feed: &Feed, mut on_request: impl FnMut(Request)) -> io::Result<Exit> {
-    let started = Instant::now();
+pub fn run(options: Options, feed: &Feed, on_request: impl FnMut(Request)) -> io::Result<Exit> {
     let guard = Guard::take(options.panic_log.clone(), feed.sender())?;
     let mut terminal = guard.screen()?;
     let input = Input::start(feed.sender())?;
-    let mut app = App::new(&options);
-    let mut limiter = FrameLimiter::default();
-    let mut last = Buffer::default();
-    let size = terminal.size()?;
-    app.update(Message::Resized(size.width, size.height));
+    let write = |app: &mut App| while_taken(|| draw(&mut terminal, app)).transpose();
+    let ended = drive(&options, feed, on_request, write);
+    drop(input);
+    drop(guard);
+    ended
+}
 
-    let keep = 'view: loop {
-        let (messages, merged) = feed.take(limiter.wait(started.elapsed()));
-        if !is_taken() {
-            // Another thread panicked and gave the terminal back.
-            break false;
+/// The loop of [`run`], on whatever `draw` draws on: for tests and measurements. `draw` gives nothing when there is no terminal any
+/// more, which ends the view.
+///
+/// # Errors
+/// Those of `draw`, and if the keyboard was lost.
+pub fn drive(
+    options: &Options,
+    feed: &Feed,
+    mut on_request: impl FnMut(Request),
+    mut draw: impl FnMut(&mut App) -> io::Result<Option<()>>,
+) -> io::Result<Exit> {
+    let started = Instant::now();
+    let mut app = App::new(options);
+    let mut limiter = FrameLimiter::default();
+    loop {
+        if limiter.due(started.elapsed()) {
+            if draw(&mut app)?.is_none() {
+                return Ok(Exit::default());
+            }
+            limiter.drawn(started.elapsed());
         }
+        let (messages, merged) = feed.take(limiter.wait(started.elapsed()));
         app.update(Message::Tick(started.elapsed()));
         app.received(messages.len(), merged);
         if !messages.is_empty() {
@@ -99,31 +115,28 @@ pub fn run(options: Options, feed: &Feed, mut on_request: impl FnMut(Request)) -
                 match effect {
                     Effect::Request(request) => on_request(request),
                     Effect::Quit { keep } => {
-                        if keep {
-                            app.prepare();
-                            last = Buffer::empty(Rect::new(0, 0, app.ui.size.0, app.ui.size.1));
-                            app.render(last.area, &mut last);
-                        }
-                        break 'view keep;
+                        let last_screen = keep.then(|| last_screen(&mut app, options.color));
+                        return Ok(Exit { last_screen });
                     }
                 }
             }
         }
-        if limiter.due(started.elapsed()) {
-            match while_taken(|| draw(&mut terminal, &mut app)) {
-                None => break false,
-                Some(drawn) => drawn?,
-            }
-            limiter.drawn(started.elapsed());
-        }
-    };
-    drop(input);
-    drop(guard);
-    let last_screen = keep.then(|| screen::text(&last, options.color));
-    Ok(Exit { last_screen })
+    }
 }
 
-fn draw<B: Backend>(terminal: &mut Terminal<B>, app: &mut App) -> Result<(), B::Error> {
+fn last_screen(app: &mut App, styled: bool) -> String {
+    app.prepare();
+    let (width, height) = app.ui.size;
+    let mut screen = Buffer::empty(Rect::new(0, 0, width, height));
+    app.render(screen.area, &mut screen);
+    screen::text(&screen, styled)
+}
+
+/// Draws a frame.
+///
+/// # Errors
+/// Those of the terminal.
+pub fn draw<B: Backend>(terminal: &mut Terminal<B>, app: &mut App) -> Result<(), B::Error> {
     app.prepare();
     terminal.draw(|frame| {
         let area = frame.area();
