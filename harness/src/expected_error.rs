@@ -138,8 +138,8 @@ impl ExpectedError {
             Self::RollbackIncomplete { recover, .. } => format!("take it back with `{recover}`"),
             Self::Internal { .. } => "this is a bug; run it again with -vv and report what it prints".to_owned(),
             Self::Scenario { .. } => {
-                "`harness validate FILE` checks it again without touching anything; docs/scenario-format.md documents \
-                 every key"
+                "docs/scenario-format.md documents every key; `harness validate FILE` checks a file without touching \
+                 anything"
                     .to_owned()
             }
             Self::File { verb, source, .. } => file_hint(verb, source.kind()).to_owned(),
@@ -281,7 +281,10 @@ fn stack_hint(error: &StackError) -> String {
         StackError::NotReady(_) => {
             "`harness up` leaves the stack running to look into; `harness down` ends it".to_owned()
         }
-        StackError::Target(error) => target_hint(error),
+        // It is on this machine: what helps against a cluster far away does not help here.
+        StackError::Target(_) => {
+            "`harness down` cleans up, `harness up` starts a new one; `harness status` names its log".to_owned()
+        }
         StackError::NoGrafana => {
             "install the package `grafana` of Grafana Labs (Debian has none; see \
              https://grafana.com/docs/grafana/latest/setup-grafana/installation/debian/), or name one that runs with \
