@@ -110,6 +110,7 @@ impl Format {
                 let options = HtmlOptions {
                     scenario: of.scenario.clone(),
                     state_dir: of.state_dir.clone(),
+                    links: of.links.clone(),
                     torn: of.torn,
                 };
                 harness_report::html(events, verdict, &options).map_err(|error| failed(error.into()))

@@ -1,5 +1,7 @@
 //! Each expectation with its outcome and evidence; what was not met first.
 
+use std::collections::HashMap;
+
 use harness_event::{AlertState, Check, CheckOutcome, DetectionBound, Expectation, ExpectationKind, Millis};
 use serde::Serialize;
 
@@ -68,6 +70,16 @@ pub(super) fn views(log: &Log<'_>, scenario: Option<&str>, anchors: &mut Anchors
         "warn" => 1,
         _ => 2,
     });
+    let mut first: HashMap<String, (String, String)> = HashMap::new();
+    for view in views.iter_mut().filter(|view| !view.evidence.about.is_empty()) {
+        match first.get(&view.evidence.about) {
+            Some((anchor, id)) => view.evidence.refer_to(anchor, id),
+            None => {
+                let about = view.evidence.about.clone();
+                first.insert(about, (view.anchor.clone(), view.id.clone()));
+            }
+        }
+    }
     views
 }
 

@@ -19,6 +19,11 @@ use crate::duration::latency;
 /// Evidence of one check.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Evidence {
+    /// Anchor and id of the check that has the evidence, where several rest on the same.
+    pub(super) same: Option<(String, String)>,
+    /// What it is about, to find those.
+    #[serde(skip)]
+    pub(super) about: String,
     pub(super) way: Option<Way>,
     /// Queries, expressions, requests.
     pub(super) code: Vec<Code>,
@@ -37,6 +42,17 @@ pub(super) struct Code {
 impl Evidence {
     pub(super) fn code(&mut self, title: impl Into<String>, text: impl Into<String>) {
         self.code.push(Code { title: title.into(), text: text.into() });
+    }
+
+    /// Only the picture stays: the rest is where that other check is.
+    pub(super) fn refer_to(&mut self, anchor: &str, id: &str) {
+        self.same = Some((anchor.to_owned(), id.to_owned()));
+        self.code.clear();
+        self.notes.clear();
+        self.tables.clear();
+        if let Some(way) = &mut self.way {
+            way.table = None;
+        }
     }
 
     pub(super) fn table(&mut self, table: Table) {
@@ -77,6 +93,7 @@ fn of_alert(log: &Log<'_>, expectation: &Expectation, wanted: &AlertExpectation,
         let same = one.alert == wanted.alert && one.fault == expectation.fault;
         same && (one.labels.is_empty() || LabelMatcher::all(&matchers, &one.labels))
     });
+    evidence.about = format!("{} {}", lanes_of_alerts::name(wanted), expectation.fault);
     evidence.way = detection.map(|detection| Way::of(log, expectation, detection));
     for rule in log.rules.iter().filter(|rule| rule.alert == wanted.alert) {
         let mut labels = rule.labels.clone();

@@ -9,6 +9,8 @@ use super::{
 };
 use crate::result::Timing;
 
+/// Checks that are named beside the sentence at most.
+const MOST_UNMET: usize = 8;
 /// Characters of the sentence at most.
 const SENTENCE: usize = 420;
 
@@ -24,6 +26,10 @@ pub(super) struct Head {
     pub(super) sentence: String,
     /// Where the sentence comes from: anchor of a check, if it is one.
     pub(super) check: String,
+    /// What else was not met: anchor, symbol, title, reason.
+    pub(super) unmet: Vec<Unmet>,
+    /// How many more there are.
+    pub(super) more: usize,
     /// Other reasons.
     pub(super) reasons: Vec<String>,
     /// Checks by outcome: symbol, number, word, tone.
@@ -33,6 +39,17 @@ pub(super) struct Head {
     pub(super) left_behind: Vec<String>,
     pub(super) recover: String,
     pub(super) facts: Vec<(String, String)>,
+}
+
+/// A check that was not met.
+#[derive(Debug, Serialize)]
+pub(super) struct Unmet {
+    pub(super) anchor: String,
+    pub(super) symbol: &'static str,
+    pub(super) word: &'static str,
+    pub(super) tone: &'static str,
+    pub(super) title: String,
+    pub(super) reason: String,
 }
 
 /// Checks of one outcome.
@@ -62,7 +79,10 @@ impl Head {
         if !log.has_verdict() {
             reasons.clear();
         }
+        let unmet = unmet(log, check, &anchor);
         Self {
+            more: unmet.len().saturating_sub(MOST_UNMET),
+            unmet: unmet.into_iter().take(MOST_UNMET).collect(),
             symbol,
             word,
             tone,
@@ -177,6 +197,27 @@ fn game_day(log: &Log<'_>) -> String {
         count(names.len(), "alert"),
         count(log.notes.len(), "note"),
     )
+}
+
+/// Checks that were not met, beside the one of the sentence: failed ones before those of which nobody can tell.
+fn unmet(log: &Log<'_>, told: Option<&Check>, anchor: &dyn Fn(&str) -> String) -> Vec<Unmet> {
+    let whole = matches!(log.verdict.outcome, Outcome::Failed | Outcome::Inconclusive);
+    if !log.has_verdict() || !whole {
+        return Vec::new();
+    }
+    // A reason that is the sentence's own need not be said again for each check.
+    let reasons = log.verdict.reasons.join("; ");
+    let of = |wanted: CheckOutcome| {
+        let all = log.verdict.checks.iter().filter(move |check| check.outcome == wanted);
+        all.filter(|check| told.is_none_or(|told| told.id != check.id))
+    };
+    let failed = of(CheckOutcome::Failed).chain(of(CheckOutcome::Inconclusive));
+    let view = |check: &Check| {
+        let (symbol, word, tone) = outcome(check.outcome);
+        let reason = if reasons.contains(&check.reason) { String::new() } else { short(&check.reason, 160) };
+        Unmet { anchor: anchor(&check.id), symbol, word, tone, title: check.title.clone(), reason }
+    };
+    failed.map(view).collect()
 }
 
 fn counts(log: &Log<'_>) -> Vec<Count> {

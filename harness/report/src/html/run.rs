@@ -17,6 +17,8 @@ const EMBEDDED: &str = "embedded";
 #[derive(Debug, Serialize)]
 pub(super) struct RunView {
     pub(super) commands: Vec<Command>,
+    /// Text and address.
+    pub(super) links: Vec<(String, String)>,
     pub(super) environment: Table,
     pub(super) faults: Option<Table>,
     pub(super) outages: Option<Table>,
@@ -64,7 +66,11 @@ impl RunView {
         commands.push(("make this report again", format!("report {run} --format html")));
         let commands =
             commands.into_iter().map(|(what, rest)| Command { what, line: command(log, options, &rest) });
+        // Whoever writes an address must not write a script.
+        let harmless = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        let links = options.links.iter().filter(|link| harmless(&link.url));
         Self {
+            links: links.map(|link| (link.title.clone(), link.url.clone())).collect(),
             commands: commands.collect(),
             environment: environment(log),
             faults: faults(log),

@@ -1,12 +1,15 @@
 //! What happened, line by line.
 
+use harness_event::{
+    EventKind,
+    narrate::{Detail, Narrator},
+};
 use serde::Serialize;
 
 use super::{
     log::Log,
     text::{elapsed, short},
 };
-use crate::{LineView, Style};
 
 /// Lines at most; a log has any number.
 const MOST: usize = 1200;
@@ -25,6 +28,8 @@ pub(super) struct Story {
 pub(super) struct StoryLine {
     pub(super) at: String,
     pub(super) text: String,
+    /// A phase begins.
+    pub(super) phase: bool,
     /// While a fault or a timed load was on.
     pub(super) marked: bool,
 }
@@ -34,14 +39,22 @@ impl Story {
         let disturbed = log.disturbed();
         let on =
             |at: i64| disturbed.iter().any(|(.., one)| one.from <= at && one.to.is_none_or(|to| at <= to));
-        let mut view = LineView::new(Style { color: false, unicode: true });
+        let mut narrator = Narrator::new(true, Detail::Brief);
         let mut lines = Vec::new();
-        for event in &log.events[1..] {
+        for event in log.events {
             let at = event.elapsed.0;
-            for line in view.lines(event) {
-                // The margin holds the time, which has a column of its own here.
-                let text = line.trim_start().split_once(' ').map_or(line.as_str(), |(_, rest)| rest).trim();
-                lines.push(StoryLine { at: elapsed(at), text: short(text, LONGEST), marked: on(at) });
+            // The phases have no line of their own.
+            if let EventKind::PhaseStarted { phase } = &event.kind {
+                lines.push(StoryLine {
+                    at: elapsed(at),
+                    text: format!("phase {phase}"),
+                    phase: true,
+                    marked: on(at),
+                });
+            }
+            if let Some(told) = narrator.tell(event).filter(|_| event.seq > 0) {
+                let text = short(&told.text, LONGEST);
+                lines.push(StoryLine { at: elapsed(at), text, phase: false, marked: on(at) });
             }
         }
         let left_out = lines.len().saturating_sub(MOST);

@@ -9,7 +9,7 @@ use super::{checks, log::Log, table::Table, text::elapsed};
 #[derive(Debug, Serialize)]
 pub(super) struct Way {
     pub(super) legs: Vec<Leg>,
-    pub(super) table: Table,
+    pub(super) table: Option<Table>,
     pub(super) note: String,
 }
 
@@ -114,7 +114,7 @@ impl Way {
                 &bound,
             ));
         }
-        Self { legs, table, note: note(detection) }
+        Self { legs, table: Some(table), note: note(detection) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use harness_event::{Event, EventKind, Millis, Verdict, verdict::testkit};
-use harness_report::{HtmlError, HtmlOptions, html};
+use harness_report::{HtmlError, HtmlOptions, Link, html};
 use sha2::{Digest as _, Sha256};
 
 use crate::{logs, markup};
@@ -238,4 +238,29 @@ fn a_hundred_thousand_events_take_less_than_a_second() {
     let took = start.elapsed();
     println!("{} events: {took:?}, {} bytes", events.len(), page.len());
     assert!(page.len() < 1_000_000 && took < Duration::from_secs(1), "{took:?}, {} bytes", page.len());
+}
+
+#[test]
+fn links_to_dashboards_lead_to_the_web_alone() {
+    let events = logs::passing();
+    let link = |title: &str, url: &str| Link { title: title.into(), url: url.into() };
+    let links =
+        vec![link("Overview", "https://grafana.example/d/x?from=1&to=2"), link("Bad", "javascript:pwned=1")];
+    let options = HtmlOptions { links, ..HtmlOptions::default() };
+    let page = html(&events, &Verdict::of(&events), &options).unwrap();
+    assert!(page.contains("href=\"https://grafana.example/d/x?from=1&amp;to=2\">Overview</a>"));
+    assert!(!page.contains("javascript:"));
+}
+
+#[test]
+fn evidence_that_several_checks_share_is_shown_once() {
+    let page = logs::page(&logs::failing());
+    let check = between(&page, "id=\"alert/APIServiceDown/pending\"", "</article>");
+    assert!(
+        check.contains("are with <a href=\"#alert/APIServiceDown/firing\">alert/APIServiceDown/firing</a>"),
+        "{check}"
+    );
+    assert!(check.contains("Where the time went") && !check.contains("<table>"), "{check}");
+    let also = between(&page, "Also not met", "</ul>");
+    assert!(also.contains("href=\"#alerts/none-unexpected\"") && also.contains("DiskFull"), "{also}");
 }

@@ -96,7 +96,7 @@
 
   const opened = [];
   addEventListener("beforeprint", () => {
-    for (const one of document.querySelectorAll("details:not([open]):not(.values)")) {
+    for (const one of document.querySelectorAll("details:not([open]):not(.values):not(.alt)")) {
       one.open = true;
       opened.push(one);
     }
