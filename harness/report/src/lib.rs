@@ -8,6 +8,7 @@
 //! - [`trace`]: `trace.json`, for Perfetto.
 
 mod duration;
+mod game_day;
 mod html;
 mod junit;
 mod line;

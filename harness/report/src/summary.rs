@@ -6,6 +6,7 @@ use harness_event::{
 
 use crate::{
     duration::between,
+    game_day,
     loads::{self, LoadReport},
     objectives::{self, SloReport},
     result::Timing,
@@ -19,6 +20,9 @@ pub fn summary(events: &[Event], verdict: &Verdict, style: Style) -> Vec<String>
     let touched = events.iter().any(|event| touches(events, &event.kind));
     // Where nothing was done, or the run was stopped half-way, the reason says it all.
     let tells = touched && verdict.outcome != Outcome::Aborted;
+    if touched {
+        lines.extend(game_day::lines(events, style));
+    }
     if tells && !verdict.detections.is_empty() {
         lines.push(String::new());
         lines.extend(detections(&verdict.detections, style));
@@ -65,7 +69,7 @@ fn touches(events: &[Event], kind: &EventKind) -> bool {
         load.is_some_and(|load| !load.is_background())
     };
     match kind {
-        EventKind::FaultPlanned { .. } => true,
+        EventKind::FaultPlanned { .. } | EventKind::LoadRequested { .. } => true,
         EventKind::LoadStarted { load, .. } => timed(load),
         _ => false,
     }
@@ -106,8 +110,11 @@ fn check_line(check: &Check, style: Style) -> String {
 
 fn verdict_line(verdict: &Verdict, style: Style, tells: bool) -> String {
     let passed = verdict.checks.iter().filter(|check| check.outcome == CheckOutcome::Passed).count();
-    let counts =
-        if tells { format!(": {passed} of {} checks passed", verdict.checks.len()) } else { String::new() };
+    let counts = if tells && !verdict.checks.is_empty() {
+        format!(": {passed} of {} checks passed", verdict.checks.len())
+    } else {
+        String::new()
+    };
     format!("{}{counts}", style.outcome(verdict.outcome))
 }
 

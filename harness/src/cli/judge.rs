@@ -35,7 +35,10 @@ fn show(events: &[Event], verdict: &Verdict, context: &Context) {
     let out = &context.out;
     if let Some(result) = RunResult::of(events, verdict) {
         out.line(out.paint(Style::Strong, &result.title));
-        out.line(out.paint(Style::Dim, format_args!("{}, run {}", result.scenario, result.run)));
+        // A game day may have no scenario.
+        let scenario =
+            if result.scenario.is_empty() { String::new() } else { format!("{}, ", result.scenario) };
+        out.line(out.paint(Style::Dim, format_args!("{scenario}run {}", result.run)));
     }
     reports::end(events, verdict, context).into_iter().for_each(|line| out.line(line));
 }

@@ -8,7 +8,7 @@ use super::{
     words,
 };
 use crate::{
-    ClusterEvent, Event, EventKind, Millis, ObservedPod,
+    ClusterEvent, Event, EventKind, Millis, ObservedPod, RunMode,
     state::{Subject, Tone},
 };
 
@@ -41,6 +41,8 @@ pub struct Narrator {
     /// Last word on each thing of which only changes are told.
     said: Said,
     progress: Progress,
+    /// Nobody waited for a steady state.
+    by_hand: bool,
 }
 
 impl Default for Narrator {
@@ -53,7 +55,7 @@ impl Default for Narrator {
 impl Narrator {
     /// Has not seen anything yet. `unicode`: arrows may be beyond ASCII.
     pub fn new(unicode: bool, detail: Detail) -> Self {
-        Self { unicode, detail, said: Said::default(), progress: Progress::default() }
+        Self { unicode, detail, said: Said::default(), progress: Progress::default(), by_hand: false }
     }
 
     /// The line for an event; many have none.
@@ -75,7 +77,8 @@ impl Narrator {
 
     fn line(&mut self, kind: &EventKind) -> Line {
         match kind {
-            EventKind::RunStarted { run, plan, .. } => {
+            EventKind::RunStarted { run, plan, mode, .. } => {
+                self.by_hand = *mode != RunMode::Scenario;
                 self.progress = Progress::new(plan);
                 Some((Tone::Strong, format!("{} (run {run})", plan.title)))
             }
@@ -96,7 +99,8 @@ impl Narrator {
             EventKind::BaselineTaken { alerts } => {
                 let names: Vec<_> = alerts.iter().map(|alert| words::alert_name(&alert.labels)).collect();
                 let active = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-                plain(format!("steady state holds; active alerts: {active}"))
+                let first = if self.by_hand { "" } else { "steady state holds; " };
+                plain(format!("{first}active alerts: {active}"))
             }
             EventKind::SteadyStateChecked { check, ok, detail, .. } => self.steady(check, *ok, detail),
             EventKind::ProbeSetUp { probe, ok, detail } => {

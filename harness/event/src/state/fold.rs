@@ -34,8 +34,10 @@ impl RunState {
             Outcome::Inconclusive | Outcome::Aborted => Tone::Warn,
             _ => Tone::Bad,
         };
-        let text =
-            format!("verdict: {}, {passed} of {} checks passed", verdict.outcome, verdict.checks.len());
+        let text = match verdict.checks.len() {
+            0 => format!("verdict: {}", verdict.outcome),
+            all => format!("verdict: {}, {passed} of {all} checks passed", verdict.outcome),
+        };
         let (seq, now) = (self.events.saturating_sub(1), self.now);
         self.push_line(seq, now, Subject::Run, tone, text);
         self.verdict = Some(verdict);

@@ -26,6 +26,8 @@ pub(super) struct Stimulus<'c> {
     pub(super) duration: Option<Millis>,
     /// How long it really was.
     pub(super) really: Millis,
+    /// It is longer now.
+    pub(super) lengthened: bool,
 }
 
 impl Stimulus<'_> {
@@ -73,7 +75,7 @@ pub(super) fn of<'c>(chronicle: &'c Chronicle, remarks: &mut Vec<String>) -> Vec
         };
         let zero = *zero.get_or_insert(began);
         let start = Millis((began - zero).0.max(0) / STEP.0 * STEP.0);
-        let mut stimulus = Stimulus { deed_index, deed, start, duration: length, really };
+        let mut stimulus = Stimulus { deed_index, deed, start, duration: length, really, lengthened: false };
         after_others(&mut stimulus, &found);
         if stimulus.end().unwrap_or(stimulus.start) > MAX_END {
             remarks.push(format!("{:?} is left out: it ended more than a day after the first", deed.name()));
@@ -111,7 +113,10 @@ fn times(deed: &Deed) -> Result<(Timestamp, Option<Millis>, Millis), String> {
             }
             let ending = deed.ending_at.ok_or_else(|| because("its end was not seen"))?;
             let really = ending - effect;
-            Ok((began, Some(rounded_up(really)), really))
+            // A fault that was given all its time was meant to have that, and not the milliseconds that its end took.
+            let own = deed.fault().map(|fault| fault.duration);
+            let whole = own.filter(|own| !deed.stopped && really >= *own && really - *own < Millis(1000));
+            Ok((began, Some(whole.unwrap_or_else(|| rounded_up(really))), really))
         }
         DeedKind::Load(spec) => {
             let began = deed.began_at.ok_or_else(|| because("it did not begin"))?;
@@ -147,6 +152,7 @@ pub(super) fn give_time(stimuli: &mut [Stimulus<'_>], proposals: &mut Proposals<
             && has_room(stimuli, at, longer)
         {
             stimuli[at].duration = Some(longer);
+            stimuli[at].lengthened = true;
         }
         proposals.fit(stimuli[at].deed_index, stimuli[at].duration);
     }
@@ -184,9 +190,9 @@ fn write_fault(out: &mut Document, stimulus: &Stimulus<'_>, fault: &FaultSpec) {
     out.table("[[fault]]");
     out.set("name", fault.name.as_str());
     out.set("start", duration(stimulus.start));
-    let comment = match length - rounded_up(stimulus.really) {
-        Millis(0) => String::new(),
-        _ => format!("it was {}; now as long as the deadlines below need", stimulus.really),
+    let comment = match stimulus.lengthened {
+        false => String::new(),
+        true => format!("it was {}; now as long as the deadlines below need", stimulus.really),
     };
     out.set_noted("duration", duration(length), &comment);
     out.set("effect_within", duration(fault.effect_within));

@@ -84,7 +84,11 @@ pub(in super::super) async fn exec(args: GameDayArgs, context: &Context) -> Resu
     };
     let running = script.map(|script| {
         let out = if context.global.quiet { Output::nowhere() } else { Output::stdout(context.global.color) };
-        let runner = Runner { controls: controls.clone(), situation: situation::follow(&record.log), out };
+        let runner = Runner {
+            controls: controls.clone(),
+            situation: situation::follow(&record.log, &options.plan),
+            out,
+        };
         tokio::spawn(runner.run(script))
     });
     // The host has its own: with the terminal view the game day goes on until it is ended there.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use harness_engine::Log;
-use harness_event::{EventKind, Labels};
+use harness_event::{EventKind, LabelMatcher, Labels, Plan};
 use tokio::sync::watch;
 
 use super::steps::Wait;
@@ -17,9 +17,18 @@ pub(super) struct Situation {
     alerts: BTreeSet<Labels>,
     before: BTreeSet<Labels>,
     begun: bool,
+    /// Alerts that may be active.
+    allowed: Vec<Vec<LabelMatcher>>,
+    /// Steady-state checks of the plan that do not hold, or were not asked yet.
+    unsteady: BTreeSet<String>,
 }
 
 impl Situation {
+    fn of(plan: &Plan) -> Self {
+        let unsteady = plan.steady_state.iter().map(|check| check.name.clone()).collect();
+        Self { allowed: plan.allowed_alerts.clone(), unsteady, ..Self::default() }
+    }
+
     fn add(&mut self, kind: &EventKind) {
         match kind {
             EventKind::FaultRequested { spec } => {
@@ -43,8 +52,17 @@ impl Situation {
             EventKind::AlertSeen { labels, .. } if !self.begun => {
                 self.before.insert(labels.clone());
             }
-            EventKind::AlertSeen { labels, .. } if !self.before.contains(labels) => {
-                self.alerts.insert(labels.clone());
+            EventKind::AlertSeen { labels, .. } => {
+                let allowed = self.allowed.iter().any(|matchers| LabelMatcher::all(matchers, labels));
+                if !allowed && !self.before.contains(labels) {
+                    self.alerts.insert(labels.clone());
+                }
+            }
+            EventKind::SteadyStateChecked { check, ok: true, .. } => {
+                self.unsteady.remove(check);
+            }
+            EventKind::SteadyStateChecked { check, .. } => {
+                self.unsteady.insert(check.clone());
             }
             _ => {}
         }
@@ -56,6 +74,7 @@ impl Situation {
         match wait {
             Wait::For(_) => Vec::new(),
             Wait::Faults(_) => self.faults.iter().map(String::as_str).collect(),
+            Wait::Steady(_) => self.unsteady.iter().map(String::as_str).collect(),
             Wait::Loads(_) => self.loads.iter().map(String::as_str).collect(),
             Wait::Alerts(_) => self
                 .alerts
@@ -68,7 +87,7 @@ impl Situation {
 }
 
 /// Follows a log.
-pub(super) fn follow(log: &Log) -> watch::Receiver<Situation> {
+pub(super) fn follow(log: &Log, plan: &Plan) -> watch::Receiver<Situation> {
     let mut facts = log.listen(|kind| {
         matches!(
             kind,
@@ -79,9 +98,10 @@ pub(super) fn follow(log: &Log) -> watch::Receiver<Situation> {
                 | EventKind::LoadFinished { .. }
                 | EventKind::LoadFailed { .. }
                 | EventKind::AlertSeen { .. }
+                | EventKind::SteadyStateChecked { .. }
         )
     });
-    let (sender, receiver) = watch::channel(Situation::default());
+    let (sender, receiver) = watch::channel(Situation::of(plan));
     tokio::spawn(async move {
         while let Some(event) = facts.recv().await {
             sender.send_modify(|situation| situation.add(&event.kind));
@@ -100,7 +120,7 @@ pub(super) async fn wait(situation: &mut watch::Receiver<Situation>, wait: Wait)
             tokio::time::sleep(length).await;
             return Ok(());
         }
-        Wait::Faults(limit) | Wait::Loads(limit) | Wait::Alerts(limit) => limit,
+        Wait::Faults(limit) | Wait::Loads(limit) | Wait::Alerts(limit) | Wait::Steady(limit) => limit,
     };
     let calm = tokio::time::timeout(limit, situation.wait_for(|now| now.still_on(wait).is_empty()));
     let calm = calm.await.map(|calm| calm.map(drop));
@@ -110,7 +130,8 @@ pub(super) async fn wait(situation: &mut watch::Receiver<Situation>, wait: Wait)
         Ok(Err(_)) => Err("the game day is over".to_owned()),
         Err(_) => {
             let on = situation.borrow().still_on(wait).join(", ");
-            Err(format!("still on after {}: {on}", text(limit)))
+            let what = if matches!(wait, Wait::Steady(_)) { "does not hold" } else { "still on" };
+            Err(format!("{what} after {}: {on}", text(limit)))
         }
     }
 }
@@ -134,13 +155,30 @@ mod tests {
         }
     }
 
+    fn plan() -> Plan {
+        let allowed = vec![LabelMatcher::equal("alertname", "Allowed")];
+        Plan { allowed_alerts: vec![allowed], ..testkit::plan() }
+    }
+
+    #[tokio::test]
+    async fn the_steady_state_is_waited_for() {
+        let log = Log::unrecorded();
+        let mut situation = follow(&log, &plan());
+        let waited = wait(&mut situation, Wait::Steady(Duration::from_millis(50))).await;
+        assert_eq!(waited.unwrap_err(), "does not hold after 50ms: portal answers");
+        let (check, detail) = ("portal answers".to_owned(), "200".to_owned());
+        log.record(EventKind::SteadyStateChecked { check, asked_at: testkit::at(0), ok: true, detail });
+        assert_eq!(wait(&mut situation, Wait::Steady(Duration::from_secs(60))).await, Ok(()));
+    }
+
     #[tokio::test]
     async fn alerts_of_before_are_not_waited_for() {
         let log = Log::unrecorded();
-        let mut situation = follow(&log);
+        let mut situation = follow(&log, &plan());
         let short = Duration::from_millis(50);
         log.record(alert("Watchdog", "firing"));
         log.record(EventKind::FaultRequested { spec: testkit::plan().faults.remove(0) });
+        log.record(alert("Allowed", "firing"));
         log.record(alert("Down", "pending"));
         let on = wait(&mut situation, Wait::Alerts(short)).await.unwrap_err();
         assert_eq!(on, "still on after 50ms: Down");

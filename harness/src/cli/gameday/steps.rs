@@ -13,8 +13,9 @@ pub(super) const HELP: &str = "  \
   load start NAME, load stop NAME
   note TEXT
   wait 10s                      wait so long
-  wait faults|loads|alerts [FOR]  until none is on any more: faults undone, loads ended, alerts that began since the first
-                                fault resolved; at most so long (5m)
+  wait steady [FOR]             until the steady state of the scenario holds; at most so long (5m)
+  wait faults|loads|alerts [FOR]  until none is on any more: faults undone, loads ended, alerts resolved that began since
+                                the first fault and that the scenario does not allow
   targets                       what can be broken
   finish                        the end; the same as the end of the input
   # ...                         a comment";
@@ -56,8 +57,10 @@ pub(super) enum Wait {
     Faults(Duration),
     /// No load runs.
     Loads(Duration),
-    /// No alert is active that was not before.
+    /// No alert is active that was not before, but for those that the scenario allows.
     Alerts(Duration),
+    /// The steady state holds.
+    Steady(Duration),
 }
 
 /// Reads a line; none if there is nothing in it.
@@ -126,17 +129,18 @@ fn fault(kind: &str, values: &[&str]) -> Result<FaultSpec, String> {
 }
 
 fn wait(words: &[&str]) -> Result<Wait, String> {
-    const FORMS: &str = "wait: write `wait 10s`, `wait faults`, `wait loads` or `wait alerts`";
+    const FORMS: &str = "wait: write `wait 10s`, or `wait` with faults, loads, alerts or steady";
     let length = |text: &str| super::super::args::duration(text).map_err(|why| format!("wait {text}: {why}"));
     let (what, limit) = match words {
         [what] => (*what, PATIENCE),
-        [what @ ("faults" | "loads" | "alerts"), limit] => (*what, length(limit)?),
+        [what @ ("faults" | "loads" | "alerts" | "steady"), limit] => (*what, length(limit)?),
         _ => return Err(FORMS.to_owned()),
     };
     Ok(match what {
         "faults" => Wait::Faults(limit),
         "loads" => Wait::Loads(limit),
         "alerts" => Wait::Alerts(limit),
+        "steady" => Wait::Steady(limit),
         time if time.starts_with(|c: char| c.is_ascii_digit()) => Wait::For(length(time)?),
         _ => return Err(FORMS.to_owned()),
     })
