@@ -104,7 +104,7 @@ mod tests {
         lines[3] = "{\"seq\":3,\"at\"\n".to_owned();
         lines.remove(6);
         let torn = lines.concat();
-        let log = salvage_log(torn[..torn.len() - 2].as_bytes()).unwrap();
+        let log = salvage_log(&torn.as_bytes()[..torn.len() - 2]).unwrap();
         assert_eq!(log.events.len(), lines.len() - 2);
         assert_eq!((log.can_be_judged, log.problems.len()), (false, 3), "{:?}", log.problems);
         let told = log.problems.join("\n");
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_torn_end_can_be_judged_and_what_is_no_log_is_refused() {
         let text = lines().concat();
-        let log = salvage_log(text[..text.len() - 1].as_bytes()).unwrap();
+        let log = salvage_log(&text.as_bytes()[..text.len() - 1]).unwrap();
         assert_eq!((log.can_be_judged, log.problems.len()), (true, 1));
         assert!(matches!(salvage_log(&b""[..]), Err(ReadError::NoStart)));
         assert!(matches!(salvage_log(&b"hello\n"[..]), Err(ReadError::Damaged { line: 1, .. })));

@@ -63,12 +63,12 @@ pub(super) async fn exec(args: ReplayArgs, context: &Context) -> Result<u8, Expe
         what: "the view ended".to_owned(),
         source,
     };
-    // Said in the view, too; there they go after some seconds.
-    problems.iter().for_each(|problem| warn(problem));
     let exit = shown.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))?;
     if let Some(screen) = exit.last_screen {
         context.out.line(screen);
     }
+    // Said in the view, too; there it goes after some seconds.
+    problems.iter().for_each(|problem| warn(problem));
     Ok(exit_code::PASSED)
 }
 

@@ -61,11 +61,11 @@ impl LoadView {
         self.last = Some(sample.clone());
     }
 
-    fn measured(&mut self, phase: LoadPhase, step: &Option<String>, stats: &LoadStats) {
-        let same = self.measured.iter_mut().find(|(of, which, _)| *of == phase && which == step);
+    fn measured(&mut self, phase: LoadPhase, step: Option<&String>, stats: &LoadStats) {
+        let same = self.measured.iter_mut().find(|(of, which, _)| *of == phase && which.as_ref() == step);
         match same {
             Some((_, _, known)) => *known = stats.clone(),
-            None => self.measured.push((phase, step.clone(), stats.clone())),
+            None => self.measured.push((phase, step.cloned(), stats.clone())),
         }
     }
 }
@@ -114,12 +114,16 @@ impl RunState {
             EventKind::LoadSampled { load, sample } => {
                 let elapsed = self.since_start(sample.from);
                 if let Some(load) = self.load_mut(load) {
+                    // It runs, also where the log lost its start.
+                    if load.stage == LoadStage::Waiting {
+                        load.stage = LoadStage::Running;
+                    }
                     load.sampled(elapsed, sample);
                 }
             }
             EventKind::LoadMeasured { load, phase, step, stats } => {
                 if let Some(load) = self.load_mut(load) {
-                    load.measured(*phase, step, stats);
+                    load.measured(*phase, step.as_ref(), stats);
                 }
             }
             EventKind::LoadFinished { load, ended_at, reason, begun, due, most_behind } => {

@@ -51,11 +51,8 @@ pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 
 fn list(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let (firing, unexpected) = cx.index.firing;
-    let mut title = format!("alerts {firing} firing");
-    if unexpected > 0 {
-        title += &format!(" ({unexpected} UNEXPECTED)");
-    }
-    title += &format!(", {} pending", cx.index.pending);
+    let strange = if unexpected > 0 { format!(" ({unexpected} UNEXPECTED)") } else { String::new() };
+    let title = format!("alerts {firing} firing{strange}, {} pending", cx.index.pending);
     let order = rows::order(cx, List::Alerts, cx.state.alerts.len());
     let inner = paint::panel(buf, cx.theme, area, &title, &order, true);
     if cx.state.alerts.is_empty() {

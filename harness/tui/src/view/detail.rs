@@ -112,12 +112,13 @@ impl Text {
         let room = usize::from(area.height.saturating_sub(1));
         let most = self.lines.len().saturating_sub(room);
         let first = if cx.ui.details { cx.ui.scroll.min(most) } else { 0 };
-        let mut told = note.to_owned();
-        if self.lines.len() > room {
-            let separator = if told.is_empty() { "" } else { "  " };
+        let told = if self.lines.len() > room {
+            let separator = if note.is_empty() { "" } else { "  " };
             let last = (first + room).min(self.lines.len());
-            told += &format!("{separator}{}-{last} of {}", first + 1, self.lines.len());
-        }
+            format!("{note}{separator}{}-{last} of {}", first + 1, self.lines.len())
+        } else {
+            note.to_owned()
+        };
         let inner = paint::panel(buf, cx.theme, area, title, &told, cx.ui.details);
         let rows = self.lines.iter().skip(first).take(usize::from(inner.height));
         for (row, parts) in rows.enumerate() {

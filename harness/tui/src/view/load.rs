@@ -124,6 +124,9 @@ fn stage(cx: &Cx<'_>, load: &LoadView) -> (&'static str, Role, &'static str) {
     }
 }
 
+/// How a value is written.
+type Written = fn(f64) -> String;
+
 /// Rows of charts.
 const CHARTS: u16 = 6;
 
@@ -132,7 +135,7 @@ fn draw_charts(cx: &Cx<'_>, load: &LoadView, area: Rect, buf: &mut Buffer) {
         .scheduled_rate(cx.now)
         .map_or_else(String::new, |rate| format!("its schedule asks for {}/s now", text::short(rate)));
     let inner = paint::panel(buf, cx.theme, area, "by second", &wanted, false);
-    let shown: [(&str, &Series, Role, fn(f64) -> String); 5] = [
+    let shown: [(&str, &Series, Role, Written); 5] = [
         ("rate", &load.rate, Role::Load, |rate| format!("{}/s", text::short(rate))),
         ("errors", &load.error_ratio, Role::Bad, text::percent),
         ("p50", &load.p50, Role::Plain, text::latency),
@@ -251,13 +254,11 @@ fn measured(load: &LoadView, text: &mut Text) {
     let name = name.max().unwrap_or(0).clamp(5, 24);
     // Two columns are left out where they do not fit.
     let few = text.columns() < 12 + name + 9 * 9;
-    let mut head = format!("  {:<8} {:<name$}", "phase", "step");
-    for one in ["requests", "rate", "errors", "p50", "p90", "p95", "p99", "p99.9", "max"] {
-        if !(few && matches!(one, "p90" | "p99.9")) {
-            head += &format!(" {one:>8}");
-        }
-    }
-    text.line(vec![(head, Role::Dim)]);
+    let head = ["requests", "rate", "errors", "p50", "p90", "p95", "p99", "p99.9", "max"].into_iter();
+    let head = head.filter(|one| !(few && matches!(*one, "p90" | "p99.9")));
+    let mut parts = vec![(format!("  {:<8} {:<name$}", "phase", "step"), Role::Dim)];
+    parts.extend(head.map(|one| (format!(" {one:>8}"), Role::Dim)));
+    text.line(parts);
     for phase in LoadPhase::ALL {
         let rows = load.measured.iter().filter(|(of, ..)| *of == phase);
         for (_, step, stats) in rows {
@@ -296,7 +297,7 @@ fn figures(stats: &LoadStats, few: bool) -> (String, String, String) {
 /// The phase that matters most: what happened to the system, else the latest.
 fn chief(load: &LoadView) -> Option<(LoadPhase, &LoadStats)> {
     let all = || load.measured.iter().filter(|(_, step, stats)| step.is_none() && stats.requests > 0);
-    let found = all().find(|(phase, ..)| *phase == LoadPhase::During).or_else(|| all().last());
+    let found = all().find(|(phase, ..)| *phase == LoadPhase::During).or_else(|| all().next_back());
     found.map(|(phase, _, stats)| (*phase, stats))
 }
 
