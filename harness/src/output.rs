@@ -83,6 +83,11 @@ impl Output {
         self.terminal
     }
 
+    /// True if what is written reaches nobody any more.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// The text in a style, or as it is when colours are off.
     pub fn paint(&self, style: Style, text: impl Display) -> String {
         harness_report::Style { color: self.color, unicode: false }.paint(style, &text.to_string())

@@ -104,6 +104,8 @@ fn view_options(kind: Kind, exit: bool, dir: &Path, context: &Context) -> ViewOp
             panic_log: Some(dir.join(PANICS)),
         },
         stderr: dir.join(STDERR),
+        // A run is not over because nobody looks.
+        unread: CancellationToken::new(),
     }
 }
 

@@ -101,6 +101,7 @@ pub(super) async fn exec(args: WatchArgs, context: &Context) -> Result<u8, Expec
             panic_log: None,
         },
         stderr: aside.0.clone(),
+        unread: cancel.token.clone(),
     };
     let (live, wishes) = Live::start(view, events).map_err(|source| ExpectedError::Internal {
         what: "the view could not be started".to_owned(),

@@ -14,7 +14,7 @@ use std::{
 
 use harness_event::{Event, Verdict};
 use harness_report::{LineView, Style};
-use harness_tui::{Options, Sender, channel, restore_terminal};
+use harness_tui::{Options, Request, Sender, channel, restore_terminal};
 use tokio::sync::{mpsc::unbounded_channel, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +36,8 @@ pub(crate) struct ViewOptions {
     pub(crate) terminal: Options,
     /// Where standard error goes while the terminal view has the screen.
     pub(crate) stderr: PathBuf,
+    /// Cancelled when nobody reads the lines any more (`| head`).
+    pub(crate) unread: CancellationToken,
 }
 
 /// A view of events, in threads of its own: a reader that does not read must not hold up a run, least of all its rollback.
@@ -44,6 +46,17 @@ pub(crate) struct Live {
     /// The verdict, once all events are through.
     conclusion: mpsc::Sender<Option<Verdict>>,
     screen: Option<Screen>,
+}
+
+/// What the threads know of each other.
+#[derive(Debug, Default)]
+struct State {
+    /// All events are through.
+    over: AtomicBool,
+    /// The person wants to leave, and what is viewed ends.
+    leaving: AtomicBool,
+    /// There is no terminal view any more, and things go on.
+    failed: AtomicBool,
 }
 
 struct Screen {
@@ -60,21 +73,26 @@ impl Live {
     pub(crate) fn start(options: ViewOptions, events: mpsc::Receiver<Event>) -> io::Result<(Self, Wishes)> {
         let (asking, wishes) = unbounded_channel();
         let (conclusion, concluded) = mpsc::channel();
-        let failed = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(State::default());
         let mut screen = None;
-        let mut lines = Lines { view: LineView::new(options.style), out: options.out, aside: None };
+        let view = LineView::new(options.style);
+        let mut lines = Lines { view, out: options.out, aside: None, unread: options.unread };
         if options.kind == Kind::Terminal {
             lines.aside = Some(Vec::new());
             let (sender, feed) = channel();
             let (leaving, left) = oneshot::channel();
-            let (failed, terminal, stderr) = (failed.clone(), options.terminal, options.stderr);
+            let (state, terminal, stderr) = (state.clone(), options.terminal, options.stderr);
             thread::Builder::new().name("terminal view".to_owned()).spawn(move || {
+                let asked = state.clone();
                 let ask = move |request| {
+                    asked.leaving.fetch_or(request == Request::Finish, Ordering::Release);
                     // Nobody answers any more when all is over.
                     let _ = asking.send(request);
                 };
-                let left = show(terminal, &feed, ask, &stderr);
-                failed.store(!left, Ordering::Release);
+                let as_it_should = show(terminal, &feed, ask, &stderr);
+                // A view that ends while things go on, and without having been asked to, has failed, whatever it says.
+                let expected = state.over.load(Ordering::Acquire) || state.leaving.load(Ordering::Acquire);
+                state.failed.store(!as_it_should || !expected, Ordering::Release);
                 let _ = leaving.send(());
             })?;
             screen = Some(Screen { sender, left });
@@ -82,7 +100,7 @@ impl Live {
         let sender = screen.as_ref().map(|screen| screen.sender.clone());
         let forwarder = thread::Builder::new()
             .name("events for the view".to_owned())
-            .spawn(move || forward(&events, &concluded, sender, &failed, lines))?;
+            .spawn(move || forward(&events, &concluded, sender, &state, lines))?;
         Ok((Self { forwarder, conclusion, screen }, wishes))
     }
 
@@ -148,11 +166,11 @@ fn forward(
     events: &mpsc::Receiver<Event>,
     concluded: &mpsc::Receiver<Option<Verdict>>,
     sender: Option<Sender>,
-    failed: &AtomicBool,
+    state: &State,
     mut lines: Lines,
 ) {
     for event in events {
-        if lines.aside.is_some() && failed.load(Ordering::Acquire) {
+        if lines.aside.is_some() && state.failed.load(Ordering::Acquire) {
             // It failed while things go on: they are shown as lines from here on, and what happened so far, too.
             lines.show_from_now_on();
         }
@@ -162,6 +180,7 @@ fn forward(
         }
     }
     let verdict = concluded.recv().ok().flatten();
+    state.over.store(true, Ordering::Release);
     if let Some(sender) = sender {
         if let Some(verdict) = verdict {
             sender.conclude(verdict);
@@ -175,6 +194,7 @@ struct Lines {
     view: LineView,
     out: Output,
     aside: Option<Vec<String>>,
+    unread: CancellationToken,
 }
 
 impl Lines {
@@ -186,7 +206,12 @@ impl Lines {
                 let more = aside.len().saturating_sub(KEPT);
                 aside.drain(..more);
             }
-            None => lines.iter().for_each(|line| self.out.line(line)),
+            None => {
+                lines.iter().for_each(|line| self.out.line(line));
+                if self.out.is_closed() {
+                    self.unread.cancel();
+                }
+            }
         }
     }
 
@@ -231,7 +256,8 @@ mod tests {
     fn lines(sink: &Shared, aside: bool) -> Lines {
         let out = Output::new(Box::new(sink.clone()), false, ColorArg::Never);
         let style = Style { color: false, unicode: false };
-        Lines { view: LineView::new(style), out, aside: aside.then(Vec::new) }
+        let unread = CancellationToken::new();
+        Lines { view: LineView::new(style), out, aside: aside.then(Vec::new), unread }
     }
 
     /// Facts and a verdict through the forwarder; `failed` says whether the terminal view has failed before the second note.
@@ -239,13 +265,13 @@ mod tests {
         let (sink, (sender, feed)) = (Shared::default(), channel());
         let (events, received) = mpsc::channel();
         let (conclusion, concluded) = mpsc::channel();
-        let flag = AtomicBool::new(false);
+        let state = State::default();
         let log = Log::passing(events);
         log.note("first");
         thread::scope(|scope| {
             let forwarder = {
-                let (lines, flag) = (lines(&sink, true), &flag);
-                scope.spawn(move || forward(&received, &concluded, Some(sender), flag, lines))
+                let (lines, state) = (lines(&sink, true), &state);
+                scope.spawn(move || forward(&received, &concluded, Some(sender), state, lines))
             };
             // The first is through before the view fails.
             let (mut seen, deadline) = (Vec::new(), std::time::Instant::now() + Duration::from_secs(30));
@@ -253,7 +279,7 @@ mod tests {
                 assert!(std::time::Instant::now() < deadline);
                 seen = feed.take(Duration::from_millis(10)).0;
             }
-            flag.store(failed, Ordering::Release);
+            state.failed.store(failed, Ordering::Release);
             log.note("second");
             conclusion.send(Some(Verdict::of(&[]))).unwrap();
             drop(log);
@@ -278,6 +304,27 @@ mod tests {
         let (text, _) = forwarded(true);
         let places = [text.find("first"), text.find("second")];
         assert!(places[0].is_some() && places[0] < places[1], "{text}");
+    }
+
+    #[test]
+    fn a_reader_that_goes_away_is_noticed() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let unread = CancellationToken::new();
+        let style = Style { color: false, unicode: false };
+        let out = Output::new(Box::new(Gone), false, ColorArg::Never);
+        let mut lines = Lines { view: LineView::new(style), out, aside: None, unread: unread.clone() };
+        let (events, received) = mpsc::channel();
+        Log::passing(events).note("to nobody");
+        received.try_iter().for_each(|event| lines.tell(&event));
+        assert!(unread.is_cancelled());
     }
 
     #[test]
