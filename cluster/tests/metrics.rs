@@ -253,6 +253,8 @@ fn the_kubelet_and_the_state_of_objects_are_served_under_the_usual_names() {
     let series = series_about(&text, "pod=\"limited\"");
     let labels = "container,id,image,name,namespace,pod";
     for name in [
+        "container_fs_reads_bytes_total",
+        "container_fs_writes_bytes_total",
         "container_memory_rss",
         "container_memory_usage_bytes",
         "container_memory_working_set_bytes",

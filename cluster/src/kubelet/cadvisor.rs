@@ -1,5 +1,6 @@
-//! `/metrics/cadvisor`: cAdvisor's series, with its labels. There are none about networks and disks: containers share those of
-//! the machine, and numbers of the machine under a container's name would be wrong.
+//! `/metrics/cadvisor`: cAdvisor's series, with its labels. There are none about networks: containers share those of the machine,
+//! and numbers of the machine under a container's name would be wrong. Disk usage is that of a container's processes; which
+//! device it went to is not known, so the label `device` is missing.
 
 use std::fs;
 
@@ -25,7 +26,7 @@ type Pick = fn(&Subject<'_>) -> Option<f64>;
 const NANO: f64 = 1e-9;
 
 /// Series that all subjects have.
-const SERIES: [(&str, Kind, &str, Pick); 15] = [
+const SERIES: [(&str, Kind, &str, Pick); 17] = [
     (
         "container_cpu_system_seconds_total",
         Kind::Counter,
@@ -69,6 +70,12 @@ const SERIES: [(&str, Kind, &str, Pick); 15] = [
     ("container_memory_rss", Kind::Gauge, "Size of RSS in bytes.", |it| Some(it.reading.memory.rss as f64)),
     ("container_memory_cache", Kind::Gauge, "Number of bytes of page cache memory.", |it| {
         it.reading.exact.then_some(it.reading.memory.cache as f64)
+    }),
+    ("container_fs_reads_bytes_total", Kind::Counter, "Cumulative count of bytes read", |it| {
+        Some(it.reading.disk?[0] as f64)
+    }),
+    ("container_fs_writes_bytes_total", Kind::Counter, "Cumulative count of bytes written", |it| {
+        Some(it.reading.disk?[1] as f64)
     }),
     (
         "container_oom_events_total",

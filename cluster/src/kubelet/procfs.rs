@@ -35,6 +35,20 @@ pub fn stat(pid: i32) -> Option<ProcStat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// Bytes that a process caused to be read from and written to storage, the children that it waited for included; `None` when it
+/// is gone, or not ours to look at.
+pub fn disk(pid: i32) -> Option<[u64; 2]> {
+    parse_io(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
+}
+
+fn parse_io(text: &str) -> Option<[u64; 2]> {
+    let number = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().parse().ok()
+    };
+    Some([number("read_bytes:")?, number("write_bytes:")?])
+}
+
 /// The command name may hold spaces and parentheses, so everything is counted from the last `)`.
 fn parse_stat(line: &str) -> Option<ProcStat> {
     let pid = line.split(' ').next()?.parse().ok()?;
@@ -135,6 +149,14 @@ pub fn kill(pid: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disk_usage_is_what_reached_storage() {
+        let text = "rchar: 6976\nwchar: 9\nsyscr: 10\nsyscw: 0\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 7\n";
+        assert_eq!(parse_io(text), Some([4096, 8192]));
+        assert_eq!(parse_io("rchar: 6976\n"), None);
+        assert!(disk(std::process::id() as i32).is_some());
+    }
 
     #[test]
     fn a_command_name_with_parentheses_is_parsed() {

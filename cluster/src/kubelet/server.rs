@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Node, cadvisor, probe_metrics, resource_metrics,
-    usage::{self, Account, Reading},
+    usage::{self, Account, Accounts, Reading},
 };
 use crate::metrics::CONTENT_TYPE;
 
@@ -61,23 +61,26 @@ pub async fn listen(node: &crate::net::Addresses) -> Option<TcpListener> {
 }
 
 async fn cadvisor(State(node): State<Arc<Node>>) -> Response {
-    answer(node, cadvisor::render).await
+    answer(node, Accounts::read_all, cadvisor::render).await
 }
 
 async fn resource(State(node): State<Arc<Node>>) -> Response {
-    answer(node, resource_metrics::render).await
+    answer(node, Accounts::read, resource_metrics::render).await
 }
 
 async fn probes(State(node): State<Arc<Node>>) -> Response {
-    answer(node, probe_metrics::render).await
+    answer(node, Accounts::read, probe_metrics::render).await
 }
 
-async fn answer(node: Arc<Node>, render: fn(&Scrape) -> String) -> Response {
+/// The containers that run, as some series need them.
+type Read = fn(&Accounts) -> Vec<(Arc<Account>, Timestamp, Reading)>;
+
+async fn answer(node: Arc<Node>, read: Read, render: fn(&Scrape) -> String) -> Response {
     let work = move || {
         let amount = |name: &str| node.allocatable.get(name).and_then(super::quantity::milli).unwrap_or(0);
         let scrape = Scrape {
             machine: usage::machine()?,
-            containers: node.accounts.read(),
+            containers: read(&node.accounts),
             cores: amount("cpu") as f64 / 1000.0,
             memory: amount("memory") as f64 / 1000.0,
         };

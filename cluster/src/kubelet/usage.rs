@@ -24,7 +24,7 @@ use super::{
     Node,
     cgroup::{ContainerGroup, GroupReading, Limits, Memory, Throttling},
     probes::ProbeKind,
-    procfs::Tree,
+    procfs::{self, ProcStat, Tree},
 };
 use crate::metrics::{ContainerSample, Sample};
 
@@ -51,6 +51,7 @@ pub struct Account {
     /// Pid of its shim; 0 before it runs.
     shim: AtomicI32,
     counter: Mutex<Counter>,
+    disk: Mutex<[Counter; 2]>,
     /// By kind of probe: failed, successful.
     probes: [[AtomicU64; 2]; 3],
 }
@@ -68,7 +69,9 @@ pub struct Reading {
     pub throttling: Option<Throttling>,
     /// Processes killed because the memory limit was reached, where it is enforced.
     pub oom_kills: Option<u64>,
-    /// Whether all of this comes from control groups; else memory is an estimate.
+    /// Bytes read from and written to storage since its start, what its shim itself read included. Never go back.
+    pub disk: Option<[u64; 2]>,
+    /// Whether all but that comes from control groups; else memory is an estimate.
     pub exact: bool,
 }
 
@@ -124,13 +127,22 @@ impl Accounts {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads all containers that run. Blocks for the time of some system calls.
+    /// Reads CPU and memory of all containers that run. Blocks for the time of some system calls.
     pub fn read(&self) -> Vec<(Arc<Account>, Timestamp, Reading)> {
+        self.read_with(false)
+    }
+
+    /// The same and their disk usage, which takes a look at every process.
+    pub fn read_all(&self) -> Vec<(Arc<Account>, Timestamp, Reading)> {
+        self.read_with(true)
+    }
+
+    fn read_with(&self, disk: bool) -> Vec<(Arc<Account>, Timestamp, Reading)> {
         let accounts: Vec<Arc<Account>> = self.lock().values().cloned().collect();
         // Only what no control group counts is looked for among the processes.
         let tree: LazyCell<Tree> = LazyCell::new(Tree::read);
         let read = |account: Arc<Account>| {
-            let reading = account.read(&tree)?;
+            let reading = account.read(&tree, disk)?;
             Some((account, Timestamp::now(), reading))
         };
         accounts.into_iter().filter_map(read).collect()
@@ -177,6 +189,7 @@ impl Account {
             group,
             shim: AtomicI32::new(0),
             counter: Mutex::default(),
+            disk: Mutex::default(),
             probes: Default::default(),
         }
     }
@@ -196,7 +209,7 @@ impl Account {
         self.group.read().oom_kills.is_some_and(|kills| kills > 0)
     }
 
-    fn read(&self, tree: &LazyCell<Tree>) -> Option<Reading> {
+    fn read(&self, tree: &LazyCell<Tree>, disk: bool) -> Option<Reading> {
         let shim = self.shim.load(Ordering::Relaxed);
         if shim == 0 {
             return None;
@@ -217,7 +230,18 @@ impl Account {
             None => resident(below()?.1.iter().map(|process| process.pid)),
         };
         let throttling = throttling.filter(|_| self.limits.cpu.is_some());
-        Some(Reading { cpu, user_and_system, memory, throttling, oom_kills, exact })
+        let disk = if disk { below().and_then(|(_, below)| self.disk(shim, &below)) } else { None };
+        Some(Reading { cpu, user_and_system, memory, throttling, oom_kills, disk, exact })
+    }
+
+    /// As for CPU time: what has ended is in its parent's numbers, which are the shim's in the end.
+    fn disk(&self, shim: i32, below: &[&ProcStat]) -> Option<[u64; 2]> {
+        let mut read = procfs::disk(shim)?;
+        for [reads, writes] in below.iter().filter_map(|process| procfs::disk(process.pid)) {
+            read = [read[0] + reads, read[1] + writes];
+        }
+        let mut counters = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        Some([counters[0].advance(read[0]), counters[1].advance(read[1])])
     }
 }
 
@@ -330,6 +354,8 @@ mod tests {
         open.account().runs_below(std::process::id() as i32);
         let read = accounts.read();
         assert!(read[0].2.memory.working_set > 0 && !read[0].2.exact);
+        assert_eq!(read[0].2.disk, None);
+        assert!(accounts.read_all()[0].2.disk.is_some());
         drop(open);
         assert!(accounts.read().is_empty());
         child.kill().unwrap();
