@@ -175,8 +175,14 @@ impl ReportFiles {
 
     /// What was asked for, and where it is to go.
     pub(super) fn wanted(&self) -> Vec<(Format, &PathBuf)> {
-        let all =
-            [(Format::Json, &self.json), (Format::Junit, &self.junit), (Format::Markdown, &self.markdown)];
+        // All fields by name: one more is not forgotten here.
+        let Self { junit, json, html, markdown } = self;
+        let all = [
+            (Format::Json, json),
+            (Format::Junit, junit),
+            (Format::Html, html),
+            (Format::Markdown, markdown),
+        ];
         all.into_iter().filter_map(|(format, path)| Some((format, path.as_ref()?))).collect()
     }
 }

@@ -90,7 +90,8 @@ fn report((slo, sample): (&Slo, &SloSample)) -> Report {
     Report {
         slo: definition.slo.clone(),
         service: definition.service.clone(),
-        objective: definition.objective,
+        // As recorded it is 1 minus the error budget, which is not exact.
+        objective: (definition.objective * 1e9).round() / 1e9,
         period_ms: definition.period.0,
         budget_left: period.and_then(rate).map(|spent| 1.0 - spent),
         windows: definition.windows.iter().enumerate().map(window).collect(),

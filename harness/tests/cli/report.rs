@@ -114,6 +114,21 @@ fn reports_go_where_they_are_wanted() {
 }
 
 #[test]
+fn every_report_can_have_a_copy() {
+    let place = place(&[ID]);
+    let file = |name: &str| place.path().join("copies").join(name).to_str().unwrap().to_owned();
+    let formats = [("--json", "json"), ("--junit", "junit"), ("--html", "html"), ("--markdown", "markdown")];
+    let copies = formats.map(|(option, format)| [option.to_owned(), file(format)]);
+    let args: Vec<&str> =
+        ["judge", "last"].into_iter().chain(copies.iter().flatten().map(String::as_str)).collect();
+    place.run(&args).expect(2);
+    for (_, format) in formats {
+        let again = place.run(&["report", "last", "--format", format, "-o", "-"]).expect(0).out;
+        assert!(fs::read_to_string(file(format)).unwrap().trim_end() == again.trim_end(), "{format}");
+    }
+}
+
+#[test]
 fn a_torn_log_is_reported_and_said_and_a_damaged_one_names_the_line() {
     let place = place(&[ID]);
     let log = dir(&place, ID).join("events.ndjson");

@@ -29,9 +29,14 @@ pub(super) fn add(trace: &mut Trace, events: &[Event]) {
     };
     let mut firing: Vec<(Labels, Track, Timestamp, Timestamp)> = Vec::new();
     for (labels, spans) in &spans {
+        if spans.iter().all(|span| span.to < trace.timeline.from) {
+            continue;
+        }
         let track = trace.track(Group::Alerts, &describe(labels));
         let expected = plan.is_some_and(|plan| is_expected(plan, labels));
-        for span in spans {
+        // What was over before the run began has no place on its axis.
+        let from = trace.timeline.from;
+        for span in spans.iter().filter(|span| span.to >= from) {
             let look = if span.state == "firing" { Look::Bad } else { Look::Warn };
             let args = json!({ "labels": labels, "expected": expected, "evidence": span.evidence });
             trace.span(track, &span.state, (span.from, span.to), look, args);
