@@ -8,4 +8,4 @@ mod words;
 
 pub use figures::{burn, latency, long, percent, trimmed, window};
 pub use narrator::{Detail, Narrator, Told};
-pub use words::{describe_alert, fault_does};
+pub use words::{describe_alert, excerpt, fault_does};

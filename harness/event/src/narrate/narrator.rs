@@ -182,7 +182,7 @@ impl Narrator {
                 Some((Tone::Dim, format!("fault {fault}: the calls were accepted")))
             }
             EventKind::PodObserved(seen) => self.pod(seen),
-            EventKind::PodLogRead(log) => Some((Tone::Dim, words::log_read(log))),
+            EventKind::PodLogRead(log) => Some((Tone::Dim, words::excerpt(log))),
             EventKind::AlertRulesRead { rules } => {
                 Some((Tone::Dim, format!("{} alerting rules are loaded", rules.len())))
             }

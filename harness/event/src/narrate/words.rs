@@ -86,7 +86,8 @@ pub(super) fn pod(seen: &ObservedPod) -> String {
     format!("{}, {ready}{restarts}", seen.status)
 }
 
-pub(super) fn log_read(log: &PodLog) -> String {
+/// An excerpt of a log, without its lines.
+pub fn excerpt(log: &PodLog) -> String {
     let instance = if log.previous { ", the instance before" } else { "" };
     let of = format!("log of pod/{}, {}{instance}", log.pod, log.container);
     match (&log.error, log.lines.len()) {

@@ -117,7 +117,10 @@ impl<'a> Columns<'a> {
         pen.cell(&text::length(age), 7, true, Role::Plain).skip(1);
         let mut labels = alert.labels.clone();
         labels.retain(|name, value| {
-            name == "alertname" || !self.common.iter().any(|(of, same)| *of == name && *same == value)
+            // What an SLO's alert is about is in its name and its severity.
+            let sloth = name.starts_with("sloth_") && name != "sloth_severity";
+            let common = || self.common.iter().any(|(of, same)| *of == name && *same == value);
+            name == "alertname" || !(sloth || common())
         });
         let name = describe_alert(&labels);
         pen.cell(&name, self.name, false, if role == Role::Bad { Role::Bad } else { Role::Plain }).skip(1);
@@ -219,7 +222,11 @@ fn details(cx: &Cx<'_>, alert: &AlertView, width: u16) -> Text {
         AlertKind::Unjudged => ("nothing is said against it", Role::Dim),
     };
     text.field("kind", meaning.0, meaning.1);
-    text.field("value", alert.value.as_deref().unwrap_or("not known"), Role::Plain);
+    // As Prometheus writes it, `1e+00`, but where that is a plain number.
+    let plain = |value: &String| value.parse::<f64>().ok().filter(|value| value.is_finite());
+    let value =
+        alert.value.as_ref().map(|value| plain(value).map_or_else(|| value.clone(), |it| it.to_string()));
+    text.field("value", value.as_deref().unwrap_or("not known"), Role::Plain);
     if let Some(at) = alert.active_at {
         text.field("active since", &format!("{at}, as Prometheus says"), Role::Plain);
     }

@@ -109,9 +109,18 @@ impl Text {
 
     /// Draws what is in sight under a title. The scroll position counts only when the details have the keys.
     pub(super) fn render(&self, cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, note: &str) {
+        let first = if cx.ui.details { cx.ui.scroll } else { 0 };
+        self.render_from(cx, first, area, buf, title, note);
+    }
+
+    /// Draws the end of it.
+    pub(super) fn render_end(&self, cx: &Cx<'_>, area: Rect, buf: &mut Buffer, title: &str, note: &str) {
+        self.render_from(cx, usize::MAX, area, buf, title, note);
+    }
+
+    fn render_from(&self, cx: &Cx<'_>, first: usize, area: Rect, buf: &mut Buffer, title: &str, note: &str) {
         let room = usize::from(area.height.saturating_sub(1));
-        let most = self.lines.len().saturating_sub(room);
-        let first = if cx.ui.details { cx.ui.scroll.min(most) } else { 0 };
+        let first = first.min(self.lines.len().saturating_sub(room));
         let told = if self.lines.len() > room {
             let separator = if note.is_empty() { "" } else { "  " };
             let last = (first + room).min(self.lines.len());

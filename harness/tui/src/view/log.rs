@@ -5,11 +5,14 @@
 //!    +0.1s  run      embedded (https://127.0.0.1:1), Kubernetes
 //!   +13.7s  alert    alert pending: APIServiceDown{service="api"}
 //! ▸ +18.7s  alert    alert firing: APIServiceDown{service="api"}
-//! ─line 812 of the run's log────────────────────────────────────   after Enter: the whole of a long line
-//!   alert firing: ...
+//! ─event 812 of the run─────────────────────────────────────────   after Enter: the whole of a long line,
+//!   alert firing: ...                                               and the end of a log excerpt that it is about
 //! ```
 
-use harness_event::state::{LogLineView, Subject, Tone};
+use harness_event::{
+    PodLog,
+    state::{LogLineView, Subject, Tone},
+};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
@@ -44,7 +47,12 @@ const WHOLE: u16 = 6;
 pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let chosen = cx.index.log.get(cx.ui.lists[List::Log].cursor).and_then(|place| cx.state.log.get(*place));
     let whole = chosen.filter(|_| cx.ui.details && area.height >= 2 * WHOLE);
-    let below = if whole.is_some() { WHOLE } else { 0 };
+    let excerpt = whole.and_then(|line| excerpt(cx, line));
+    let below = match (whole, excerpt) {
+        (None, _) => 0,
+        (Some(_), None) => WHOLE,
+        (Some(_), Some(_)) => area.height / 2,
+    };
     let list = Rect { height: area.height - below, ..area };
     let order = rows::order(cx, List::Log, cx.state.log.len());
     let inner = paint::panel(buf, cx.theme, list, "log", &order, true);
@@ -64,9 +72,19 @@ pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
         let area = Rect { y: list.bottom(), height: below, ..area };
         let mut text = detail::Text::new(area.width);
         text.wrapped(2, &spelled(cx, &line.text), line.tone.into());
-        let inner = format!("event {} of the run", line.seq);
-        text.render(&Cx { ui: cx.ui, ..*cx }, area, buf, &inner, &line.at.to_string());
+        for line in excerpt.iter().flat_map(|log| &log.lines) {
+            text.raw(cx, 2, &line.text, Role::Plain);
+        }
+        text.render_end(cx, area, buf, &format!("event {} of the run", line.seq), &line.at.to_string());
     }
+}
+
+/// The excerpt of a pod's log that a line is about.
+fn excerpt<'a>(cx: &Cx<'a>, line: &LogLineView) -> Option<&'a PodLog> {
+    if line.subject != Subject::Cluster || !line.text.starts_with("log of pod/") {
+        return None;
+    }
+    cx.state.pod_logs.iter().find(|log| harness_event::narrate::excerpt(log) == line.text)
 }
 
 /// Time, tone and subject. The tone has a symbol as well as a colour.

@@ -296,6 +296,11 @@ fn the_log_is_narrowed_and_wrapped() {
     enter(&mut app);
     press(&mut app, 'j');
     insta::assert_snapshot!("log_whole_line", body(&mut app, 80, 24));
+    let mut app = live();
+    select(&mut app, '6', "the instance before");
+    enter(&mut app);
+    let shown = text(&mut app, 120, 40);
+    assert!(shown.contains("listening on :18082") && shown.contains("connection to the database"), "{shown}");
 }
 
 #[test]
