@@ -9,6 +9,18 @@ use super::{
     text::elapsed,
 };
 
+/// Bars and marks of a lane at most.
+const MOST: i64 = 240;
+
+/// How much a look deserves to be seen.
+fn badness(look: &str) -> u8 {
+    match look.split(' ').next() {
+        Some("broken" | "firing") => 2,
+        Some("pending") => 1,
+        _ => 0,
+    }
+}
+
 /// One lane.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Lane {
@@ -30,6 +42,10 @@ pub(super) struct Bar {
     pub(super) width: String,
     /// Class of its look.
     pub(super) look: &'static str,
+    #[serde(skip)]
+    from: i64,
+    #[serde(skip)]
+    to: i64,
     /// Written on it, as far as there is room.
     pub(super) label: String,
     /// All about it.
@@ -39,6 +55,8 @@ pub(super) struct Bar {
 /// A point in time.
 #[derive(Debug, Serialize)]
 pub(super) struct Mark {
+    #[serde(skip)]
+    at: i64,
     pub(super) x: String,
     /// Name of its shape.
     pub(super) look: &'static str,
@@ -76,12 +94,47 @@ impl Lane {
         let more = if more.is_empty() { String::new() } else { format!(": {more}") };
         let told = format!("{label}{more}, from {} {until}", axis.told(from));
         let (x, width) = (axis.x(from), axis.width(from, end));
-        self.bars.push(Bar { x, width, look, label: label.to_owned(), told });
+        self.bars.push(Bar { x, width, look, from, to: end, label: label.to_owned(), told });
     }
 
     pub(super) fn mark(&mut self, axis: &Axis, at: i64, look: &'static str, text: &str) {
         if axis.shows(at, at) {
-            self.marks.push(Mark { x: axis.x(at), look, told: format!("{text}, {}", axis.told(at)) });
+            self.marks.push(Mark { at, x: axis.x(at), look, told: format!("{text}, {}", axis.told(at)) });
+        }
+    }
+
+    /// Joins what is too close together to be told apart, where there is very much: the worst of it shows.
+    pub(super) fn thin(&mut self, axis: &Axis) {
+        let column = |at: i64| axis.unit(at) * MOST / super::axis::WIDTH;
+        if self.bars.len() as i64 > MOST {
+            self.bars.sort_by_key(|bar| bar.from);
+            let mut joined: Vec<(Bar, usize)> = Vec::new();
+            for bar in std::mem::take(&mut self.bars) {
+                match joined.last_mut() {
+                    Some((last, count)) if column(last.from) == column(bar.from) => {
+                        *count += 1;
+                        last.to = last.to.max(bar.to);
+                        last.width = axis.width(last.from, last.to);
+                        if badness(bar.look) > badness(last.look) {
+                            (last.look, last.label) = (bar.look, bar.label);
+                        }
+                    }
+                    _ => joined.push((bar, 1)),
+                }
+            }
+            for (bar, count) in joined.iter_mut().filter(|(_, count)| *count > 1) {
+                bar.told = format!(
+                    "{count} stretches of time, the worst of them: {}, from {} to {}",
+                    bar.label,
+                    axis.told(bar.from),
+                    elapsed(bar.to)
+                );
+            }
+            self.bars = joined.into_iter().map(|(bar, _)| bar).collect();
+        }
+        if self.marks.len() as i64 > MOST {
+            self.marks.sort_by_key(|mark| (column(mark.at), mark.look));
+            self.marks.dedup_by_key(|mark| (column(mark.at), mark.look));
         }
     }
 
@@ -177,4 +230,31 @@ fn of_load(load: &LoadStory<'_>, axis: &Axis) -> Lane {
 
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_event::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn very_many_stretches_are_joined_and_the_worst_of_them_shows() {
+        let axis = Axis::new(0, 1_000_000, Timestamp(0));
+        let mut lane = Lane::new("check", "steady state");
+        for number in 0..10_000 {
+            let look = if number == 5432 { "broken" } else { "holds" };
+            lane.bar(&axis, (number * 100, Some(number * 100 + 99)), look, look, "");
+            lane.mark(&axis, number * 100, "told", "told");
+        }
+        lane.thin(&axis);
+        assert!(lane.bars.len() as i64 <= MOST + 1 && lane.marks.len() as i64 <= MOST + 1);
+        let broken: Vec<_> = lane.bars.iter().filter(|bar| bar.look == "broken").collect();
+        assert_eq!(broken.len(), 1);
+        assert!(
+            broken[0].told.contains("stretches of time, the worst of them: broken"),
+            "{}",
+            broken[0].told
+        );
+    }
 }

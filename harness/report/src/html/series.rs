@@ -10,23 +10,31 @@ use harness_event::{ExpectationKind, LoadMeasure};
 
 /// A load's samples are a second long; without one for this long, nobody looked.
 const NO_SAMPLE: i64 = 2500;
+/// Loads and probes with a chart of their own.
+const MOST_CHARTS: usize = 10;
 /// Steps of a probe that are told apart.
 const MOST_STEPS: usize = 6;
 
-/// All charts of loads and probes.
-pub(super) fn sketches(log: &Log<'_>) -> Vec<Sketch> {
+/// Charts of loads and probes, and how many have none of their own.
+pub(super) fn sketches(log: &Log<'_>) -> (Vec<Sketch>, usize) {
     let mut all = Vec::new();
     let loads: Vec<_> = log.loads.iter().filter(|load| !load.samples.is_empty()).collect();
     if !loads.is_empty() {
         all.push(rates(log, &loads));
         all.push(errors(log, &loads));
-        all.extend(loads.iter().enumerate().map(|(number, load)| latencies(log, number, load)));
+        all.extend(
+            loads.iter().take(MOST_CHARTS).enumerate().map(|(number, load)| latencies(log, number, load)),
+        );
     }
     let mut probes: Vec<&str> = log.answers.iter().map(|answer| answer.probe).collect();
     probes.sort_unstable();
     probes.dedup();
-    all.extend(probes.into_iter().enumerate().map(|(number, probe)| answers(log, number, probe)));
-    all
+    let (probe_count, more) = (probes.len(), |number: usize| number.saturating_sub(MOST_CHARTS));
+    all.extend(
+        probes.into_iter().take(MOST_CHARTS).enumerate().map(|(number, probe)| answers(log, number, probe)),
+    );
+    let left_out = more(loads.len()) + more(probe_count);
+    (all, left_out)
 }
 
 fn of_load(

@@ -77,8 +77,14 @@ impl Timeline {
             ("Alerts", alerts),
             ("Steady state and probes", health),
         ];
-        let groups = groups.into_iter().filter(|(_, lanes)| !lanes.is_empty());
-        let sketches = system.into_iter().chain(series::sketches(log));
+        let mut groups: Vec<_> = groups.into_iter().filter(|(_, lanes)| !lanes.is_empty()).collect();
+        groups.iter_mut().flat_map(|(_, lanes)| lanes).for_each(|lane| lane.thin(axis));
+        let groups = groups.into_iter();
+        let (of_users, more_charts) = series::sketches(log);
+        let sketches = system.into_iter().chain(of_users);
+        if more_charts > 0 {
+            steady.push(format!("{more_charts} more loads and probes"));
+        }
         if more_alerts > 0 {
             steady.push(format!("{} that nobody expected left out", count(more_alerts, "more alert")));
         }
