@@ -73,6 +73,7 @@ fn nothing_is_there_yet() {
     let ran = run(&place, &["history", "show", "last"]).expect(2);
     assert!(ran.err.contains("there is no run yet"), "{}", ran.err);
     assert!(run(&place, &["compare", "--last", "3"]).expect(2).err.contains("there is no such run yet"));
+    assert!(!place.path().join("state").exists());
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct Row {
     pub difference: Option<f64>,
     /// What is noise; none if there were too few runs.
     pub noise: Option<Noise>,
-    /// How much of the difference may be noise: half of what is shown as a band.
+    /// How much of the difference may be noise.
     pub band: Option<f64>,
     /// What the difference means.
     pub word: Word,
@@ -170,7 +170,7 @@ pub fn pair(a: &Entry, b: &Entry, others: &[Entry], tolerance: f64) -> Result<Co
     let passed: Vec<_> = others.iter().filter(own).filter(|one| one.run.outcome.passed()).collect();
     let rows = rows(&a.measures, &b.measures, |measure, resolution| {
         let noise = Noise::of(&values(&passed, measure), resolution);
-        (measure.value, noise, noise.map(|noise| Width::Pair(noise.pair)))
+        (measure.value, noise, noise.map(|noise| noise.pair))
     });
     Ok(Comparison {
         warnings: warnings(&a.run, &b.run),
@@ -196,7 +196,7 @@ pub fn last(b: &Entry, before: &[Entry], tolerance: f64) -> Comparison {
         .collect();
     let rows = rows(&medians, &b.measures, |measure, resolution| {
         let noise = Noise::of(&values(&passed, measure), resolution);
-        (measure.value, noise, noise.map(Width::Band))
+        (measure.value, noise, noise.map(|noise| noise.single))
     });
     let mut warnings: Vec<String> = Vec::new();
     for one in before {
@@ -231,24 +231,16 @@ fn values(entries: &[&Entry], measure: &Measure) -> Vec<f64> {
     entries.iter().filter_map(|one| one.measures.iter().find(same)).map(|one| one.value).collect()
 }
 
-/// What a difference is held against.
-#[derive(Clone, Copy)]
-enum Width {
-    /// It is one between two runs.
-    Pair(f64),
-    /// The later value may be anywhere in the band.
-    Band(Noise),
-}
-
 struct Unjudged {
     row: Row,
-    width: Option<Width>,
+    /// What a difference is held against.
+    band: Option<f64>,
 }
 
 fn rows(
     a: &[Measure],
     b: &[Measure],
-    noise: impl Fn(&Measure, f64) -> (f64, Option<Noise>, Option<Width>),
+    noise: impl Fn(&Measure, f64) -> (f64, Option<Noise>, Option<f64>),
 ) -> Vec<Unjudged> {
     let same = |one: &Measure, other: &Measure| one.name == other.name && one.subject == other.subject;
     let mut all = Vec::new();
@@ -256,11 +248,11 @@ fn rows(
         let other = b.iter().find(|other| same(one, other));
         // The coarser of both.
         let resolution = other.map_or(one.resolution, |other| other.resolution.max(one.resolution));
-        let (value, noise, width) = noise(one, resolution);
-        all.push(Unjudged { row: row(one, Some(value), other.map(|other| other.value), noise), width });
+        let (value, noise, band) = noise(one, resolution);
+        all.push(Unjudged { row: row(one, Some(value), other.map(|other| other.value), noise), band });
     }
     for other in b.iter().filter(|other| !a.iter().any(|one| same(one, other))) {
-        all.push(Unjudged { row: row(other, None, Some(other.value), None), width: None });
+        all.push(Unjudged { row: row(other, None, Some(other.value), None), band: None });
     }
     // By what is measured, in a fixed order: that of a run's story.
     all.sort_by_cached_key(|one| {
@@ -286,23 +278,17 @@ fn row(measure: &Measure, a: Option<f64>, b: Option<f64>, noise: Option<Noise>) 
 }
 
 fn judged(rows: Vec<Unjudged>, tolerance: f64) -> Vec<Row> {
-    let judge = |Unjudged { mut row, width }| {
-        let (Some(a), Some(b), Some(difference)) = (row.a, row.b, row.difference) else { return row };
-        let Some(width) = width else {
+    let judge = |Unjudged { mut row, band }| {
+        let (Some(a), Some(difference)) = (row.a, row.difference) else { return row };
+        let Some(band) = band else {
             row.word = Word::Unjudged;
             return row;
         };
-        // How far it is beyond the noise, with its sign.
-        let (band, beyond) = match width {
-            Width::Pair(pair) => (pair, (difference.abs() - pair).max(0.0).copysign(difference)),
-            Width::Band(noise) if b > noise.high => (noise.high - a, b - noise.high),
-            Width::Band(noise) if b < noise.low => (a - noise.low, b - noise.low),
-            Width::Band(noise) if b < a => (a - noise.low, 0.0),
-            Width::Band(noise) => (noise.high - a, 0.0),
-        };
+        // How far it is beyond the noise, with its sign. The median of earlier runs stands for A where those are compared with.
+        let beyond = (difference.abs() - band).max(0.0).copysign(difference);
         row.band = Some(band);
         row.word = match (beyond, row.better) {
-            (0.0, _) => Word::WithinNoise,
+            (none, _) if none == 0.0 => Word::WithinNoise,
             (_, Better::None) => Word::Changed,
             (more, Better::Lower) if more > 0.0 => Word::Worse,
             (less, Better::Higher) if less < 0.0 => Word::Worse,

@@ -62,7 +62,9 @@ impl HistoryError {
                 "use that harness, or another --history-url; an index in a file may also be moved away: it is \
                  made again from the runs",
             ),
-            Self::Silent { .. } => Some("is the server of --history-url (HARNESS_HISTORY_URL) up?"),
+            Self::Silent { .. } | Self::Database { source: sqlx::Error::Io(_), .. } => {
+                Some("is the server of --history-url (HARNESS_HISTORY_URL) up?")
+            }
             Self::Url | Self::File { .. } | Self::Busy { .. } | Self::Database { .. } => None,
         }
     }

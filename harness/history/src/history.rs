@@ -51,10 +51,17 @@ impl History {
         let origin = location.origin(runs);
         let mut notes = Vec::new();
         let (db, lock, fresh) = match &location {
-            Location::Sqlite(path) => {
-                let (db, lock, fresh) = open_file(&location, path, &mut notes).await?;
-                (db, Some(lock), fresh)
-            }
+            // Where nothing was run, nothing is made for the asking.
+            Location::Sqlite(path) if !runs.exists() && !path.exists() => (in_memory().await?, None, true),
+            Location::Sqlite(path) => match open_file(&location, path, &mut notes).await {
+                Ok((db, lock, fresh)) => (db, Some(lock), fresh),
+                // Runs that were recorded elsewhere, as a file system that is only read.
+                Err(HistoryError::File { source, .. }) if may_not_write(&source) => {
+                    notes.push(format!("{} can't be written ({source}): all runs are read", path.display()));
+                    (in_memory().await?, None, true)
+                }
+                Err(error) => return Err(error),
+            },
             Location::Postgres(_) => {
                 let mut db = Db::connect(&location, true).await?;
                 let version = db.version().await?;
@@ -342,8 +349,7 @@ impl History {
         let path = path.clone();
         // Others that have the damaged file open are waited for; this one lets go of it first. Its place is taken by an empty
         // database, which nobody sees.
-        let empty = Location::Sqlite(PathBuf::from(":memory:"));
-        std::mem::replace(&mut self.db, Db::connect(&empty, true).await?).close().await;
+        std::mem::replace(&mut self.db, in_memory().await?).close().await;
         self.lock = None;
         let alone = Lock::alone(&lock::file(&path)).await?;
         // Another process may have made it again by now.
@@ -357,6 +363,17 @@ impl History {
         self.lock = Some(Lock::shared(&lock::file(&path)).await?);
         Ok(true)
     }
+}
+
+/// An index that is gone with the process.
+async fn in_memory() -> Result<Db, HistoryError> {
+    let mut db = Db::connect(&Location::Sqlite(PathBuf::from(":memory:")), true).await?;
+    db.migrate().await?;
+    Ok(db)
+}
+
+fn may_not_write(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Opens the file. The third value is true if it is new, and empty.

@@ -246,6 +246,21 @@ async fn an_index_of_a_newer_version_is_left_alone() {
     assert_eq!(common::read(&place.index()), before);
 }
 
+#[tokio::test]
+async fn runs_are_listed_where_no_index_can_be_written() {
+    let place = Place::with_days(1..4);
+    // Nobody may make files there, not even root.
+    let location = harness_history::Location::new(None, std::path::Path::new("/sys/history.db")).unwrap();
+    let mut history = History::open(location, &place.runs()).await.unwrap();
+    assert_eq!(ids(&mut history).await.len(), 3);
+    let notes = history.notes();
+    assert!(notes[0].contains("can't be written") && notes.len() == 1, "{notes:?}");
+    // And nothing is left where there is nothing.
+    let nothing = Place::new();
+    assert_eq!(ids(&mut nothing.open().await).await.len(), 0);
+    assert_eq!(fs::read_dir(nothing.dir.path()).unwrap().count(), 0);
+}
+
 /// Many at once on a new index, as CI does: nobody fails and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_runs_lose_nothing() {

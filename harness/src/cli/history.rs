@@ -54,7 +54,7 @@ Examples:
   harness history show last
   harness history prune --keep-last 50 --max-age 30d --dry-run
 
-Outcomes: passed, failed, inconclusive, refused, not_ready, aborted, rollback_incomplete, internal_error, ended (a game day),
+Outcomes: passed, failed, inconclusive, refused, not_ready, aborted, rollback_incomplete, internal_error, ended (a game day), \
 interrupted (the run has no end, and its process is gone), running."
 )]
 pub struct HistoryArgs {

@@ -87,7 +87,7 @@ fn runs_that_did_not_pass_say_nothing_of_noise_but_are_regressions_themselves() 
 
 #[test]
 fn a_tolerance_is_a_share_of_what_it_was() {
-    // The band of three runs: 990 to 1010.
+    // The band is 990 to 1010.
     let before = others("recovery", &[1000.0, 1000.0, 1000.0]);
     let b = entry("b", &[("recovery", 1100.0)]);
     let worse = |tolerance| {
@@ -174,7 +174,7 @@ proptest! {
         let at = |value: f64| rank(word(&last(&entry("b", &[("recovery", value)]), &before, 0.0)));
         prop_assert!(at(value) <= at(value + more));
         prop_assert_eq!(at(crate::noise::median(noise.clone())), 1);
-        if noise.len() < 5 {
+        if noise.len() < 8 {
             prop_assert!(noise.iter().all(|value| at(*value) == 1));
         }
     }
