@@ -21,7 +21,7 @@ pub const INTERNAL: u8 = 70;
 
 /// Every code with its meaning, in the order in which `--help` shows them.
 pub const TABLE: &[(u8, &str)] = &[
-    (PASSED, "passed; other commands: done"),
+    (PASSED, "passed, or a game day has ended; other commands: done"),
     (FAILED, "failed: at least one expectation was not met"),
     (USAGE, "usage, set-up or scenario error: nothing was touched"),
     (INCONCLUSIVE, "inconclusive: no verdict could be trusted; the reason is given"),
