@@ -56,8 +56,31 @@ fn definition() -> Definition {
 pub(super) fn completions(args: &CompletionsArgs, context: &Context) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut definition(), "harness", &mut script);
-    context.out.line(String::from_utf8_lossy(&script).trim_end_matches('\n'));
+    let script = String::from_utf8_lossy(&script);
+    let script = if args.shell == Shell::Bash { with_runs(&script) } else { script.into_owned() };
+    context.out.line(script.trim_end_matches('\n'));
     exit_code::PASSED
+}
+
+/// Names of runs, as they are in the state directory that the shell knows of.
+const RUNS: &str = "\
+_harness_runs() {
+    echo last
+    command ls -- \"${SRE_HARNESS_STATE:-.harness}/runs\" 2>/dev/null
+}
+
+";
+
+/// Bash completes runs where a command takes one: the generator has no words for arguments that are neither options nor files.
+fn with_runs(script: &str) -> String {
+    let definition = definition();
+    let takes_run = |one: &&Definition| one.get_positionals().any(|argument| argument.get_id() == "run");
+    let mut script = script.to_owned();
+    for name in definition.get_subcommands().filter(takes_run).map(Definition::get_name) {
+        let begin = format!("        harness__subcmd__{})\n            opts=\"", name.replace('-', "__subcmd__"));
+        script = script.replace(&begin, &format!("{begin}$(_harness_runs) "));
+    }
+    format!("{RUNS}{script}")
 }
 
 /// `harness man`.

@@ -10,6 +10,7 @@ use super::Context;
 use crate::{
     expected_error::{ExpectedError, chain},
     grafana::annotations::{Annotated, Grafana, GrafanaError},
+    stack::Progress,
 };
 
 /// Variable of the token: the command line and its history are no place for it.
@@ -69,7 +70,12 @@ pub(super) async fn publish(grafana: Option<&Grafana>, events: &[Event], context
             context.err.line(format_args!("  hint: {hint}"));
         }
     };
-    match grafana.annotate(&Timeline::of(events)).await {
+    let progress = context.progress();
+    progress.now("marking the run in Grafana");
+    let timeline = Timeline::of(events);
+    let annotated = progress.alive(grafana.annotate(&timeline)).await;
+    drop(progress);
+    match annotated {
         Ok(Annotated { made, updated, kept }) => {
             tracing::info!(made, updated, kept, "the run is marked in Grafana");
         }

@@ -4,7 +4,7 @@ use harness_engine::{
     monitor::{Error, Prometheus, Upstreams, clock_offset},
     slo::{Slo, SloError, find_slos, known_slos, sample_slos},
 };
-use harness_event::{SloSample, SloWindow};
+use harness_event::{SloDefinition, SloSample, SloWindow};
 use harness_slo::PromDuration;
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
     exit_code,
     expected_error::ExpectedError,
     output::Style,
-    stack::{self, State},
+    stack::{self, Progress, State},
     target::Target,
 };
 
@@ -21,16 +21,32 @@ use crate::{
 const CLOCK_ROUNDS: u32 = 2;
 
 pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let progress = context.progress();
+    progress.now("asking Prometheus");
+    let found = progress.alive(ask(args, context)).await;
+    drop(progress);
+    let found = found?;
+    let (slos, samples) = found.clone().unwrap_or_default();
+    let reports = slos.iter().zip(&samples).map(|(slo, sample)| report(&slo.definition, sample));
+    match (args.json, found) {
+        (true, _) => context.out.json(&reports.collect::<Vec<_>>())?,
+        (false, None) => context.out.line("Prometheus has rules of no SLO; `harness slo rules` makes them"),
+        (false, Some(_)) => show(&slos, &samples, context),
+    }
+    Ok(exit_code::PASSED)
+}
+
+/// SLOs, and what is measured of each.
+type Found = (Vec<Slo>, Vec<SloSample>);
+
+/// The SLOs that are wanted. `None` if Prometheus knows of none at all.
+async fn ask(args: &SloStatusArgs, context: &Context) -> Result<Option<Found>, ExpectedError> {
     let upstreams = Upstreams::new(client(&args.prometheus, context).await?).map_err(unreachable)?;
     let prometheus = Prometheus::new(upstreams.connect(&args.prometheus).await.map_err(unreachable)?);
     let known = known_slos(&prometheus).await.map_err(unreachable)?;
     let wanted = if args.slos.is_empty() { known.clone() } else { args.slos.clone() };
     if wanted.is_empty() {
-        match args.json {
-            true => context.out.json(&Vec::<Report>::new())?,
-            false => context.out.line("Prometheus has rules of no SLO; `harness slo rules` makes them"),
-        }
-        return Ok(exit_code::PASSED);
+        return Ok(None);
     }
     let mut slos = Vec::new();
     for (id, found) in find_slos(&prometheus, &wanted).await.map_err(unreachable)? {
@@ -48,11 +64,7 @@ pub(super) async fn exec(args: &SloStatusArgs, context: &Context) -> Result<u8, 
     }
     let clock = clock_offset(&prometheus, CLOCK_ROUNDS).await.map_err(unreachable)?;
     let samples = sample_slos(&prometheus, &slos, clock.offset).await.map_err(unreachable)?;
-    match args.json {
-        true => context.out.json(&slos.iter().zip(&samples).map(report).collect::<Vec<_>>())?,
-        false => show(&slos, &samples, context),
-    }
-    Ok(exit_code::PASSED)
+    Ok(Some((slos, samples)))
 }
 
 /// One SLO as `--json` shows it. Documented in `docs/cli.md`.
@@ -78,8 +90,7 @@ struct WindowReport {
     burn_rate: Option<f64>,
 }
 
-fn report((slo, sample): (&Slo, &SloSample)) -> Report {
-    let definition = &slo.definition;
+fn report(definition: &SloDefinition, sample: &SloSample) -> Report {
     let rate = |at: usize| sample.burn_rates.get(at).copied().flatten();
     let window = |(at, window): (usize, &SloWindow)| WindowReport {
         window_ms: window.window.0,
@@ -176,4 +187,35 @@ fn row(slo: &Slo, sample: &SloSample) -> [String; 5] {
         rates.collect::<Vec<_>>().join("  "),
         sample.history.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use harness_event::{Millis, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn json_of_an_slo() {
+        let window = |minutes: i64, record: &str| SloWindow {
+            window: Millis::from_secs(minutes * 60),
+            length: Millis::from_secs(minutes * 2),
+            record: record.to_owned(),
+        };
+        let definition = SloDefinition {
+            slo: "gallery-portal".to_owned(),
+            service: "gallery".to_owned(),
+            objective: 0.999_000_000_000_000_1,
+            period: Millis::from_secs(30 * 86_400),
+            windows: vec![window(5, "ratio_rate5m"), window(30 * 1440, "ratio_rate30d")],
+            expression: "x".to_owned(),
+        };
+        let sample = SloSample {
+            slo: "gallery-portal".to_owned(),
+            sampled_at: Timestamp(0),
+            burn_rates: vec![None, Some(0.25)],
+            history: Millis::from_secs(60),
+        };
+        insta::assert_snapshot!(serde_json::to_string(&report(&definition, &sample)).unwrap(), @r#"{"slo":"gallery-portal","service":"gallery","objective":0.999,"period_ms":2592000000,"budget_left":0.75,"windows":[{"window_ms":300000,"length_ms":10000,"burn_rate":null},{"window_ms":2592000000,"length_ms":86400000,"burn_rate":0.25}],"history_ms":60000}"#);
+    }
 }

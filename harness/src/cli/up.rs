@@ -144,6 +144,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn json_of_a_stack() {
+        let report = Report {
+            started: true,
+            bring_up_ms: 8907,
+            kubeconfig: "/state/kubeconfig".into(),
+            compressed: Some(30),
+            history: vec!["slo:sli_error:ratio_rate5m".to_owned()],
+            addresses: vec![("portal", "http://127.98.0.2:18080".to_owned())],
+        };
+        insta::assert_snapshot!(serde_json::to_string(&report).unwrap(), @r#"{"started":true,"bring_up_ms":8907,"kubeconfig":"/state/kubeconfig","compressed":30,"history":["slo:sli_error:ratio_rate5m"],"addresses":{"portal":"http://127.98.0.2:18080"}}"#);
+    }
+
+    #[test]
     fn a_path_survives_the_shell() {
         assert_eq!(quoted(Path::new("/a/b-c.d")), "/a/b-c.d");
         assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");

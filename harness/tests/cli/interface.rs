@@ -48,14 +48,18 @@ fn completion_scripts_are_accepted_by_their_shells() {
 
 #[test]
 fn bash_completes_commands_and_options() {
-    let place = Place::new();
+    let place = report::place(&[report::ID]);
     let script = place.run(&["completions", "bash"]).expect(0).out;
     let complete = |words: &str, count: usize| {
         let ask = format!(
             "{script}\nCOMP_WORDS=({words}) COMP_CWORD={count}\n_harness harness \"${{COMP_WORDS[{count}]}}\" ''\n\
              printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
         );
-        let output = Command::new("bash").args(["--norc", "-c", &ask]).output().ok()?;
+        let output = Command::new("bash")
+            .args(["--norc", "-c", &ask])
+            .env("SRE_HARNESS_STATE", place.path().join("state"))
+            .output()
+            .ok()?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let Some(commands) = complete("harness re", 1) else {
@@ -65,6 +69,11 @@ fn bash_completes_commands_and_options() {
     assert!(commands.lines().any(|line| line == "report"), "{commands}");
     let options = complete("harness report --f", 2).unwrap();
     assert!(options.lines().any(|line| line == "--format"), "{options}");
+    for command in ["report", "judge", "recover", "replay", "export-scenario"] {
+        let runs = complete(&format!("harness {command} 2026"), 2).unwrap();
+        assert_eq!(runs.trim(), report::ID, "{command}");
+    }
+    assert_eq!(complete("harness report la", 2).unwrap().trim(), "last");
 }
 
 #[test]
