@@ -54,10 +54,14 @@ pub struct LoadFigures {
 }
 
 impl LoadReport {
-    /// One per load of the plan that was started, in the plan's order.
+    /// One per load that was started: those of the plan in its order, then those that somebody started by hand.
     pub fn of(events: &[Event]) -> Vec<Self> {
-        let Some(plan) = plan(events) else { return Vec::new() };
-        let reports = plan.loads.iter().map(|spec| Self::of_load(events, spec));
+        let planned = plan(events).into_iter().flat_map(|plan| &plan.loads);
+        let by_hand = events.iter().filter_map(|event| match &event.kind {
+            EventKind::LoadRequested { spec } => Some(spec),
+            _ => None,
+        });
+        let reports = planned.chain(by_hand).map(|spec| Self::of_load(events, spec));
         reports.filter(|report| report.started_at.is_some() || report.error.is_some()).collect()
     }
 

@@ -77,6 +77,7 @@ pub(super) struct Allowed {
 pub(super) struct Proposals<'c> {
     pub(super) expected: Vec<Proposal<'c>>,
     pub(super) allowed: BTreeSet<Allowed>,
+    too_late: usize,
 }
 
 /// Alerts that cannot be told apart by an expectation: one name, one severity.
@@ -242,6 +243,7 @@ impl<'c> Proposals<'c> {
                 if let Some(found) = *deadline {
                     *deadline = found.before(length);
                     if deadline.is_none() {
+                        self.too_late += 1;
                         proposal.comments.push(too_late(state, found.measured));
                     }
                 }
@@ -249,6 +251,7 @@ impl<'c> Proposals<'c> {
             if let Some((found, receiver)) = proposal.delivered {
                 proposal.delivered = found.before(length).map(|deadline| (deadline, receiver));
                 if proposal.delivered.is_none() {
+                    self.too_late += 1;
                     proposal.comments.push(too_late("delivered", found.measured));
                 }
             }
@@ -261,9 +264,13 @@ impl<'c> Proposals<'c> {
         self.expected = kept;
         let empty: Vec<Proposal<'c>> = empty;
         for proposal in empty {
-            let why = format!("fired, but too late to be expected of {}", "what lasted so short a time");
-            self.allow((proposal.alert, proposal.severity), &why);
+            self.allow((proposal.alert, proposal.severity), "fired, but too close to the end of its cause");
         }
+    }
+
+    /// Steps of alerts that came too late to be expected.
+    pub(super) fn too_late(&self) -> usize {
+        self.too_late
     }
 
     /// Alerts that are allowed and not expected.

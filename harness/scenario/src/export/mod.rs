@@ -53,7 +53,7 @@ pub enum ExportError {
 /// See [`ExportError`].
 pub fn export(events: &[Event], options: ExportOptions) -> Result<Exported, ExportError> {
     let first = events.first().ok_or(ExportError::NoRun)?;
-    let EventKind::RunStarted { run, scenario, mode, plan, .. } = &first.kind else {
+    let EventKind::RunStarted { run, mode, plan, .. } = &first.kind else {
         return Err(ExportError::NoRun);
     };
     let chronicle = Chronicle::of(events);
@@ -73,10 +73,11 @@ pub fn export(events: &[Event], options: ExportOptions) -> Result<Exported, Expo
     stimuli::write_faults(&mut out, &stimuli, &remarks);
     expect::write(&mut out, events, &chronicle, plan, &stimuli, &judged);
     let text = out.finish();
-    if parts::names_files(plan, &stimuli) && !scenario.is_empty() {
-        remarks.push(format!(
-            "files that the loads name are relative to the scenario file: put it beside {scenario}, or change their paths"
-        ));
+    if judged.too_late() > 0 {
+        remarks.push(
+            "alerts came too late to be expected of faults as short as they were: `--lengthen` makes those longer"
+                .to_owned(),
+        );
     }
     let scenario = parse("exported scenario", &text).map_err(ExportError::Invalid)?;
     remarks.extend(

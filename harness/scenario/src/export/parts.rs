@@ -1,14 +1,9 @@
 //! What stands before the faults: where it comes from, and what is there before anything is done.
 
-use harness_event::{
-    Chronicle, HttpStep, LoadBody, LoadSpec, Millis, Plan, ProbeSpec, SteadyCheckKind, Timestamp,
-};
+use harness_event::{Chronicle, HttpStep, Millis, Plan, ProbeSpec, SteadyCheckKind, Timestamp};
 use toml::{Table, Value};
 
-use super::{
-    stimuli::Stimulus,
-    write::{Document, duration, json, texts},
-};
+use super::write::{Document, duration, json, texts};
 
 /// Longest title of the format, in characters.
 const MAX_TITLE: usize = 200;
@@ -116,20 +111,6 @@ fn probe_step(out: &mut Document, header: &str, step: &HttpStep) {
     }
     out.set("status", i64::from(step.status));
     out.set("timeout", duration(step.timeout));
-}
-
-/// True if a load names a file.
-pub(super) fn names_files(plan: &Plan, stimuli: &[Stimulus<'_>]) -> bool {
-    let background = plan.loads.iter().filter(|load| load.is_background());
-    background.chain(stimuli.iter().filter_map(|stimulus| stimulus.deed.load())).any(|load: &LoadSpec| {
-        let bodies = load.setup.iter().chain(&load.steps).filter_map(|step| step.body.as_ref());
-        load.ca_file.is_some()
-            || bodies.into_iter().any(|body| match body {
-                LoadBody::File(_) => true,
-                LoadBody::Multipart(parts) => parts.iter().any(|part| part.file.is_some()),
-                LoadBody::Json(_) | LoadBody::Form(_) | LoadBody::Text(_) => false,
-            })
-    })
 }
 
 /// A table of one key, for lists.

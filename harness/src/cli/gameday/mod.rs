@@ -21,6 +21,7 @@ use super::{
 use crate::{exit_code, view::ViewArg};
 
 pub(super) use exec::exec;
+pub(super) use offered::named_files;
 
 /// Break things by hand: inject faults, start and stop load, write notes
 ///

@@ -1,9 +1,12 @@
 //! Loads that may be started: those of scenario files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use harness_engine::conductor::OfferedLoad;
-use harness_event::LoadSpec;
+use harness_event::{LoadBody, LoadSpec};
 use harness_scenario::Scenario;
 
 use super::super::{
@@ -48,7 +51,32 @@ pub(super) fn loads(
             });
         }
     }
-    let offered =
-        |(path, spec): (PathBuf, LoadSpec)| OfferedLoad { spec, directory: directory(&path).to_owned() };
+    let offered = |(path, mut spec): (PathBuf, LoadSpec)| {
+        // The log does not say which file a load is from: what it names is found from anywhere. What is not there is said when the
+        // load is started.
+        let directory = fs::canonicalize(here(directory(&path))).unwrap_or_default();
+        for file in named_files(&mut spec) {
+            *file = directory.join(&*file).display().to_string();
+        }
+        OfferedLoad { spec, directory }
+    };
     Ok(found.into_iter().map(offered).collect())
+}
+
+fn here(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
+}
+
+/// The files that a load names.
+pub(in super::super) fn named_files(load: &mut LoadSpec) -> Vec<&mut String> {
+    let bodies = load.setup.iter_mut().chain(&mut load.steps).filter_map(|step| step.body.as_mut());
+    bodies.flat_map(files_of).chain(load.ca_file.as_mut()).collect()
+}
+
+fn files_of(body: &mut LoadBody) -> Vec<&mut String> {
+    match body {
+        LoadBody::File(path) => vec![path],
+        LoadBody::Multipart(parts) => parts.iter_mut().filter_map(|part| part.file.as_mut()).collect(),
+        LoadBody::Json(_) | LoadBody::Form(_) | LoadBody::Text(_) => Vec::new(),
+    }
 }
