@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     changes::{Change, Key, Scope, watch},
-    redact::redact,
+    redact::{plain, redact},
 };
 use crate::log::Log;
 
@@ -60,7 +60,7 @@ pub(crate) fn cluster_event(event: &Event) -> ClusterEvent {
         object: format!("{}/{}", text(&object.kind).to_lowercase(), text(&object.name)),
         severity: event.type_.clone().unwrap_or_else(|| "Normal".to_owned()),
         reason: text(&event.reason),
-        message: redact(text(&event.message).trim()),
+        message: redact(&plain(text(&event.message).trim())),
         count: count(event),
         seen_at: seen_at.map_or_else(Timestamp::now, millis),
     }

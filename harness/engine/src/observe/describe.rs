@@ -16,7 +16,7 @@ use super::{
     cluster_events::cluster_event,
     pod::{observed_pod, owner},
     pod_log::said,
-    redact::redact,
+    redact::{plain, redact},
 };
 
 /// Time limit of each answer.
@@ -92,7 +92,8 @@ struct Page(String);
 impl Page {
     fn line(&mut self, depth: usize, text: impl std::fmt::Display) {
         // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{:width$}{text}", "", width = depth * 2);
+        let text = text.to_string();
+        let _ = writeln!(self.0, "{:width$}{}", "", plain(&text), width = depth * 2);
     }
 
     fn field(&mut self, depth: usize, name: &str, value: impl std::fmt::Display) {

@@ -4,6 +4,8 @@ use harness_event::{ObservedPod, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt;
 
+use super::redact::{plain, redact};
+
 /// The label that a Deployment puts on its pods, and whose value ends its ReplicaSets' names.
 const TEMPLATE_HASH: &str = "pod-template-hash";
 
@@ -79,7 +81,9 @@ fn message(pod: &Pod) -> Option<String> {
         })
     };
     let text = of_container.or_else(|| status.message.clone()).or_else(of_condition)?;
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A container's last words may hold anything.
+    Some(redact(&plain(&line)))
 }
 
 fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
@@ -157,6 +161,9 @@ mod tests {
         let pod = seen(named(), status(container(waiting)));
         assert_eq!(pod.status, "CrashLoopBackOff");
         assert_eq!(pod.message.as_deref(), Some("web: back-off 10s restarting"));
+        let ended = json!({ "terminated": { "exitCode": 1, "reason": "Error", "message": "bad password=hunter2\u{1b}[2J" } });
+        let pod = seen(named(), status(container(ended)));
+        assert_eq!(pod.message.as_deref(), Some("web: exit code 1: bad password=[redacted]"));
         let ended = json!({ "terminated": { "exitCode": 137, "signal": 9, "reason": "OOMKilled" } });
         let pod = seen(named(), status(container(ended)));
         assert_eq!(

@@ -7,7 +7,7 @@ use harness_event::{LogLine, PodLog, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, api::LogParams};
 
-use super::redact::Redactor;
+use super::redact::{Redactor, plain};
 use crate::monitor::chain;
 
 /// How much of a log is kept.
@@ -154,10 +154,8 @@ impl Kept {
                 None => (None, line),
             },
         };
-        let printable: String =
-            text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
         // Redacted before it is cut off: half a secret is one, too.
-        let mut text = self.redactor.line(&without_escapes(text).unwrap_or(printable));
+        let mut text = self.redactor.line(&plain(text));
         if text.len() > LONGEST_LINE {
             let end = (0..=LONGEST_LINE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.truncate(end);
@@ -190,29 +188,6 @@ impl Kept {
             error,
         }
     }
-}
-
-/// Text without terminal escape sequences, which would colour or clear the reader's screen; none if there is none in it.
-fn without_escapes(text: &str) -> Option<String> {
-    if !text.contains('\u{1b}') {
-        return None;
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => {
-                if chars.next_if_eq(&'[').is_some() {
-                    // A control sequence ends with a letter or one of @ [ \ ] ^ _ ` { | } ~.
-                    while chars.next_if(|c| !('\u{40}'..='\u{7e}').contains(c)).is_some() {}
-                    chars.next();
-                }
-            }
-            c if c.is_control() && c != '\t' => plain.push('\u{fffd}'),
-            c => plain.push(c),
-        }
-    }
-    Some(plain)
 }
 
 #[cfg(test)]

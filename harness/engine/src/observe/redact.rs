@@ -92,6 +92,29 @@ fn is_port_and_path(text: &str) -> bool {
     (1..=5).contains(&digits) && text[digits..].starts_with('/')
 }
 
+/// Text without terminal escape sequences and other control characters, which would colour or clear the reader's screen.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| c.is_control() && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => {
+                if chars.next_if_eq(&'[').is_some() {
+                    // A control sequence ends with a letter or one of @ [ \ ] ^ _ ` { | } ~.
+                    while chars.next_if(|c| !('\u{40}'..='\u{7e}').contains(c)).is_some() {}
+                    chars.next();
+                }
+            }
+            c if c.is_control() && c != '\t' => plain.push('\u{fffd}'),
+            c => plain.push(c),
+        }
+    }
+    Cow::Owned(plain)
+}
+
 /// Lines in order, each redacted, with the private keys that go over several of them.
 #[derive(Debug, Default)]
 pub struct Redactor {
@@ -214,6 +237,13 @@ mod tests {
         );
         assert_eq!(redact("postgres://app:x@db:5432/g"), "postgres://app:[redacted]@db:5432/g");
         assert_eq!(redact("GET /?token=x&next=/a 200"), "GET /?token=[redacted]&next=/a 200");
+    }
+
+    #[test]
+    fn text_cannot_command_a_terminal() {
+        assert_eq!(plain("\u{1b}[31mred\u{1b}[0m \u{1b}[2J\u{7}\tx"), "red \u{fffd}\tx");
+        assert_eq!(plain("as it is: ä"), "as it is: ä");
+        assert_eq!(plain("\u{1b}"), "");
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::StreamExt;
 use harness_event::{EventKind, FORMAT_VERSION, Monitoring, Plan, RunMode, RunTarget};
-use tokio::{task::JoinSet, time::{sleep, timeout}};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{

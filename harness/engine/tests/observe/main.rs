@@ -3,6 +3,7 @@
 mod cluster_facts;
 mod logs;
 mod monitoring;
+mod rights;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -37,7 +38,7 @@ use kube::{Api, Client, Resource, api::Patch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use support::eventually;
+use support::{eventually, rbac::Rights};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -48,6 +49,8 @@ struct Fixture {
     log: Log,
     stop: CancellationToken,
     usage: Usage,
+    /// What the client may do; everything if none are given.
+    rights: Option<Rights>,
 }
 
 /// What `metrics.k8s.io` answers, and whether it does.
@@ -90,14 +93,24 @@ impl Fixture {
             shutdown: CancellationToken::new(),
         });
         let (log, stop, usage) = (Log::unrecorded(), CancellationToken::new(), Usage::default());
-        Self { server, dir, log, stop, usage }
+        Self { server, dir, log, stop, usage, rights: None }
     }
 
+    /// Of a test, which may do everything.
     fn client(&self) -> Client {
-        let router: Router = Router::new()
-            .fallback_service(self.server.router())
-            .layer(from_fn_with_state(self.usage.clone(), with_usage));
+        Client::new(self.router(), "default")
+    }
+
+    /// Of what is tested.
+    fn restricted(&self) -> Client {
+        let router = self.router();
+        let router = self.rights.as_ref().map_or(router.clone(), |rights| rights.over(router));
         Client::new(router, "default")
+    }
+
+    fn router(&self) -> Router {
+        let usage = from_fn_with_state(self.usage.clone(), with_usage);
+        Router::new().fallback_service(self.server.router()).layer(usage)
     }
 
     fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self, namespace: &str) -> Api<K> {
@@ -126,7 +139,7 @@ impl Fixture {
     /// Watches until [`Fixture::stop`].
     fn watch(&self, scope: Scope, prometheus: Option<String>) -> JoinHandle<()> {
         let target = Target {
-            client: self.client(),
+            client: self.restricted(),
             context: "test".into(),
             server: "https://127.0.0.1".into(),
             own_stack: false,

@@ -13,7 +13,10 @@ use k8s_openapi::{
 use kube::{Api, api::Patch};
 use tokio::sync::oneshot;
 
-use super::fixture::{Fixture, written};
+use super::{
+    fixture::{Fixture, written},
+    support::rbac::Rights,
+};
 
 /// The fault would last longer than any of these tests may.
 const DURATION: Millis = Millis::from_secs(300);
@@ -72,7 +75,9 @@ async fn stop(fixture: &Fixture, fault: &str) -> Result<(), String> {
 
 #[tokio::test]
 async fn a_fault_is_stopped_by_hand() {
-    let fixture = Fixture::new().await;
+    // With the rights of the roles that are shipped, and no others.
+    let rights = Rights::of(&["watch.yaml", "run.yaml"]);
+    let fixture = Fixture { rights: Some(rights.clone()), ..Fixture::new().await };
     let (api, controller) = deployment(&fixture).await;
     let began = Instant::now();
     let asking = async {
@@ -95,6 +100,7 @@ async fn a_fault_is_stopped_by_hand() {
     let reverting = fixture.place("revert", |kind| matches!(kind, EventKind::FaultRevertStarted { .. }));
     let reverted = fixture.place("its end", |kind| matches!(kind, EventKind::FaultRevertVerified { .. }));
     assert!(stopped < reverting && reverting < reverted);
+    assert_eq!(rights.refused(), Vec::<String>::new());
     // What a view needs is there, too.
     fixture.place("the rules", |kind| matches!(kind, EventKind::AlertRulesRead { .. }));
 }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    support::{Stack, StackConfig, eventually},
+    support::{Stack, StackConfig, eventually, rbac::Rights},
     worker,
 };
 
@@ -36,7 +36,9 @@ pub struct Fixture {
     pub compression: Option<(u32, Vec<String>)>,
     /// For what is asked of the run while it goes on.
     pub control: mpsc::Sender<Control>,
-    wishes: Mutex<Option<mpsc::Receiver<Control>>>,
+    pub wishes: Mutex<Option<mpsc::Receiver<Control>>>,
+    /// What the run may do; everything if none are given.
+    pub rights: Option<Rights>,
 }
 
 impl Fixture {
@@ -51,7 +53,7 @@ impl Fixture {
         let (cancel, log) = (CancellationToken::new(), Log::unrecorded());
         let (control, wishes) = mpsc::channel(4);
         let wishes = Mutex::new(Some(wishes));
-        Self { server, stack, dir, cancel, log, compression: None, control, wishes }
+        Self { server, stack, dir, cancel, log, compression: None, control, wishes, rights: None }
     }
 
     pub fn client(&self) -> Client {
@@ -101,8 +103,10 @@ impl Fixture {
             compression: self.compression.clone(),
             control: self.wishes.lock().unwrap().take(),
         };
+        let router = self.server.router();
+        let router = self.rights.as_ref().map_or(router.clone(), |rights| rights.over(router));
         let target = Target {
-            client: self.client(),
+            client: Client::new(router, "default"),
             context: "test".into(),
             server: "https://127.0.0.1".into(),
             own_stack: false,

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod rbac;
+
 use std::{
     collections::BTreeMap,
     env, fs,
