@@ -4,6 +4,8 @@
 mod common;
 #[path = "cli/docs.rs"]
 mod docs;
+#[path = "cli/grafana.rs"]
+mod grafana;
 #[path = "cli/interface.rs"]
 mod interface;
 #[path = "cli/report.rs"]

@@ -46,7 +46,8 @@ fn exit_codes_tell_files_and_servers_from_problems() {
 fn dashboards_go_into_a_grafana_that_is_there_and_only_if_they_keep_the_rules() {
     let place = Place::new();
     let install = |grafana: &str, what: &str| {
-        let args = ["grafana", "install", "--grafana-url", grafana, "--prometheus-url", "http://p:9090", what];
+        let args =
+            ["grafana", "install", "--grafana-url", grafana, "--prometheus-url", "http://p:9090", what];
         place.run(&args)
     };
     let error = install(NOWHERE, DASHBOARDS).expect(4).err;
