@@ -14,6 +14,7 @@ use super::{
 /// The section.
 #[derive(Debug, Serialize)]
 pub(super) struct Alerts {
+    pub(super) title: &'static str,
     pub(super) sentence: String,
     pub(super) tables: Vec<Table>,
 }
@@ -54,7 +55,8 @@ impl Alerts {
             (None, None) => "Prometheus' record of its alerts was not read.".to_owned(),
         };
         let tables = [unexpected, baseline, allowed].into_iter().filter_map(Table::if_any);
-        Self { sentence, tables: tables.collect() }
+        let title = if log.has_verdict() { "Other alerts" } else { "Alerts" };
+        Self { title, sentence, tables: tables.collect() }
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Tick {
     /// Percent of the width.
     pub(super) x: String,
     pub(super) label: String,
+    /// Where the label stands that would stick out: `start` or `end` of the axis.
+    pub(super) edge: &'static str,
 }
 
 impl Axis {
@@ -73,7 +75,12 @@ impl Axis {
         let step = step.unwrap_or_else(|| (length / 8 / 86_400_000 + 1) * 86_400_000);
         let first = (self.from + step - 1) / step * step;
         let times = std::iter::successors(Some(first), |at| Some(at + step)).take_while(|at| *at <= self.to);
-        times.map(|at| Tick { x: self.x(at), label: label(at) }).collect()
+        let edge = |at: i64| match self.percent(at) {
+            low if low < 2.5 => "start",
+            high if high > 97.5 => "end",
+            _ => "",
+        };
+        times.map(|at| Tick { x: self.x(at), label: label(at), edge: edge(at) }).collect()
     }
 }
 

@@ -16,6 +16,9 @@ use super::{
 };
 use crate::duration::latency;
 
+/// Two times of resolution that are no farther apart, in milliseconds, are the same one: clocks differ.
+const SAME_RESOLUTION: i64 = 1500;
+
 /// Evidence of one check.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Evidence {
@@ -116,7 +119,12 @@ fn of_alert(log: &Log<'_>, expectation: &Expectation, wanted: &AlertExpectation,
         LabelMatcher::all(&matchers, labels)
     }));
     evidence.table(notifications(log, &matchers));
-    for (_, at, present, detail) in log.inputs.iter().filter(|(name, ..)| *name == wanted.alert) {
+    // An alert of several label sets is checked once for each: its own is the one of its own time.
+    let own = detection.and_then(|one| one.resolved_at).map(|at| log.ms(at));
+    let near = |at: i64| own.is_some_and(|own| (own - at).abs() <= SAME_RESOLUTION);
+    let inputs = || log.inputs.iter().filter(|(name, ..)| *name == wanted.alert);
+    let known = inputs().any(|(_, at, ..)| near(*at));
+    for (_, at, present, detail) in inputs().filter(|(_, at, ..)| !known || near(*at)) {
         let word = if *present { "were there" } else { "were NOT there" };
         let title = format!("Inputs of the expression {word} when it resolved at {}", elapsed(*at));
         evidence.code(title, detail.replace("; ", "\n"));

@@ -7,7 +7,7 @@ use super::{
     log::Log,
     text::{count, short},
 };
-use crate::result::Timing;
+use crate::{duration::long, result::Timing};
 
 /// Checks that are named beside the sentence at most.
 const MOST_UNMET: usize = 8;
@@ -289,7 +289,7 @@ fn took(timing: &Timing) -> String {
     if let Some(demanded) =
         timing.demanded.filter(|demanded| *demanded > Millis(0) && *demanded <= timing.duration)
     {
-        parts.push(format!("{demanded} demanded by the scenario itself"));
+        parts.push(format!("{} demanded by the scenario itself", long(demanded)));
     }
     if timing.bring_up > Millis(0) {
         parts.push(format!("{} to bring up the stack", timing.bring_up));
@@ -298,7 +298,7 @@ fn took(timing: &Timing) -> String {
         parts.push(format!("{} to prove readiness", timing.readiness));
     }
     match parts.is_empty() {
-        true => timing.duration.to_string(),
-        false => format!("{}, of it {}", timing.duration, parts.join(", ")),
+        true => long(timing.duration),
+        false => format!("{}, of it {}", long(timing.duration), parts.join(", ")),
     }
 }

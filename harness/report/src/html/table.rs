@@ -61,7 +61,16 @@ impl Table {
         self
     }
 
-    pub(super) fn if_any(self) -> Option<Self> {
+    /// Nothing of an empty table, and no column in which nothing stands.
+    pub(super) fn if_any(mut self) -> Option<Self> {
+        for column in (1..self.head.len()).rev() {
+            if self.rows.iter().all(|row| row.cells.get(column).is_none_or(String::is_empty)) {
+                self.head.remove(column);
+                self.rows.iter_mut().filter(|row| row.cells.len() > column).for_each(|row| {
+                    row.cells.remove(column);
+                });
+            }
+        }
         (!self.rows.is_empty()).then(|| self.capped())
     }
 }
@@ -69,6 +78,17 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_without_anything_is_left_out() {
+        let mut table = Table::new("t", &[("a", false), ("b", false), ("c", true)]);
+        table.row(["1", "", "x"].map(str::to_owned));
+        table.row(["2", "", ""].map(str::to_owned));
+        let table = table.if_any().unwrap();
+        let heads: Vec<_> = table.head.iter().map(|head| head.text.as_str()).collect();
+        assert_eq!((heads, table.rows[0].cells.join(",")), (vec!["a", "c"], "1,x".to_owned()));
+        assert!(Table::new("t", &[("a", false)]).if_any().is_none());
+    }
 
     #[test]
     fn a_long_table_keeps_its_ends_and_says_what_it_lacks() {

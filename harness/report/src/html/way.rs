@@ -114,7 +114,7 @@ impl Way {
                 &bound,
             ));
         }
-        Self { legs, table: Some(table), note: note(detection) }
+        Self { legs, table: table.if_any(), note: note(detection) }
     }
 }
 
