@@ -288,7 +288,7 @@ fn judged(rows: Vec<Unjudged>, tolerance: f64) -> Vec<Row> {
         let beyond = (difference.abs() - band).max(0.0).copysign(difference);
         row.band = Some(band);
         row.word = match (beyond, row.better) {
-            (none, _) if none == 0.0 => Word::WithinNoise,
+            (0.0, _) => Word::WithinNoise,
             (_, Better::None) => Word::Changed,
             (more, Better::Lower) if more > 0.0 => Word::Worse,
             (less, Better::Higher) if less < 0.0 => Word::Worse,

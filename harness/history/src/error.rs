@@ -65,6 +65,9 @@ impl HistoryError {
             Self::Silent { .. } | Self::Database { source: sqlx::Error::Io(_), .. } => {
                 Some("is the server of --history-url (HARNESS_HISTORY_URL) up?")
             }
+            Self::Database { source: sqlx::Error::Tls(_), .. } => Some(
+                "the harness speaks no TLS with PostgreSQL: use a network that you trust, or a tunnel, without sslmode=require",
+            ),
             Self::Url | Self::File { .. } | Self::Busy { .. } | Self::Database { .. } => None,
         }
     }

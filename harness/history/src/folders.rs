@@ -64,11 +64,11 @@ pub(crate) fn log_bytes(folder: &Path) -> Option<u64> {
     fs::metadata(folder.join(LOG)).ok().map(|data| data.len())
 }
 
-/// Reads and folds a run's log.
+/// Reads and folds a run's log. `None` if the run is only beginning: its log is being written, and nothing is in it yet.
 ///
 /// # Errors
 /// What is wrong with the folder.
-pub fn read(runs: &Path, origin: &str, id: &str) -> Result<Entry, Damaged> {
+pub fn read(runs: &Path, origin: &str, id: &str) -> Result<Option<Entry>, Damaged> {
     let folder = runs.join(id);
     let file = folder.join(LOG);
     let damaged = |why: String| Damaged { id: id.to_owned(), file: file.clone(), why };
@@ -80,6 +80,9 @@ pub fn read(runs: &Path, origin: &str, id: &str) -> Result<Entry, Damaged> {
             _ => error.to_string(),
         })
     })?;
+    if written && !bytes.contains(&b'\n') {
+        return Ok(None);
+    }
     if bytes.is_empty() {
         return Err(damaged("it is empty".to_owned()));
     }
@@ -92,11 +95,12 @@ pub fn read(runs: &Path, origin: &str, id: &str) -> Result<Entry, Damaged> {
     })?;
     let (id, origin, log_bytes) = (id.to_owned(), origin.to_owned(), bytes.len() as u64);
     Entry::of(&log.events, Whereabouts { id, origin, log_bytes, written })
+        .map(Some)
         .ok_or_else(|| damaged("it does not begin with a run_started event".to_owned()))
 }
 
 /// Reads many folders, on all cores. In the order of the ids.
-pub(crate) fn read_all(runs: &Path, origin: &str, ids: &[String]) -> Vec<Result<Entry, Damaged>> {
+pub(crate) fn read_all(runs: &Path, origin: &str, ids: &[String]) -> Vec<Result<Option<Entry>, Damaged>> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(ids.len().max(1));
     let next = AtomicUsize::new(0);
     let work = || {

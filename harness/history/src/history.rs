@@ -111,7 +111,8 @@ impl History {
     /// If it cannot be written. A damaged folder is in [`History::damaged`].
     pub async fn index(&mut self, id: &str) -> Result<(), HistoryError> {
         match folders::read(&self.runs, &self.origin, id) {
-            Ok(entry) => self.put(&entry).await,
+            Ok(Some(entry)) => self.put(&entry).await,
+            Ok(None) => Ok(()),
             Err(damaged) => {
                 self.damaged.push(damaged);
                 Ok(())
@@ -153,7 +154,12 @@ impl History {
         let known = self.known().await?;
         let wanted: Vec<String> =
             ids.iter().filter(|id| self.is_stale(id, known.get(*id))).cloned().collect();
-        let gone: Vec<String> = known.keys().filter(|id| ids.binary_search(id).is_err()).cloned().collect();
+        // One that was made and indexed since the folders were listed is not gone.
+        let gone: Vec<String> = known
+            .keys()
+            .filter(|id| ids.binary_search(id).is_err() && !self.runs.join(id).exists())
+            .cloned()
+            .collect();
         let read = self.read(&wanted);
         let mut synced = Synced { read: read.len(), ..Synced::default() };
         match self.location {
@@ -209,6 +215,10 @@ impl History {
             entries.into_iter().filter(|entry| !gone(entry)).partition(|entry| grown(entry));
         let mut again: Vec<String> = stale.into_iter().map(|entry| entry.run.id).collect();
         again.extend(ids.iter().filter(|id| early.binary_search(id).is_err()).cloned());
+        // A log that could not be read may only have been at its beginning.
+        let damaged = std::mem::take(&mut self.damaged).into_iter().map(|one| one.id);
+        again.extend(damaged.filter(|id| ids.binary_search(id).is_ok()));
+        again.sort_unstable();
         fresh.extend(self.read(&again));
         let known = self.known().await?;
         let without: Vec<String> = known.into_keys().filter(|id| ids.binary_search(id).is_err()).collect();
@@ -319,7 +329,7 @@ impl History {
         let mut entries = Vec::new();
         for read in folders::read_all(&self.runs, &self.origin, ids) {
             match read {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => entries.extend(entry),
                 Err(damaged) => self.damaged.push(damaged),
             }
         }

@@ -115,6 +115,17 @@ async fn a_run_without_an_end_is_running_or_interrupted() {
     assert_eq!(ending(&mut history, &id(1)).await, (Ending::Running, 1));
     drop(writer);
     assert_eq!(ending(&mut history, &id(1)).await, (Ending::Interrupted, 1));
+    // While its stack comes up there is nothing in its log yet, and nothing wrong with it.
+    let beginning = place.run("beginning", "").join("events.ndjson");
+    let lock = OpenOptions::new().append(true).open(&beginning).unwrap();
+    lock.lock().unwrap();
+    history.sync().await.unwrap();
+    assert_eq!((ids(&mut history).await.len(), history.damaged()), (1, &[][..]));
+    history.reindex(false).await.unwrap();
+    assert_eq!((ids(&mut history).await.len(), history.damaged()), (1, &[][..]));
+    drop(lock);
+    history.sync().await.unwrap();
+    assert_eq!(history.damaged().len(), 1);
     // A torn last line is none.
     fs::write(&log, until(20) + "{\"seq\":20,\"at\":\"2025-").unwrap();
     assert_eq!(ending(&mut history, &id(1)).await, (Ending::Interrupted, 0));
