@@ -58,7 +58,7 @@ fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, style: St
         // The last flexible column gives way first.
         for (at, column) in columns.iter().enumerate().rev() {
             let Some(least) = column.least else { continue };
-            let give = widths[at].saturating_sub(least.max(length(&column.head))).min(over);
+            let give = widths[at].saturating_sub(least).min(over);
             widths[at] -= give;
             over -= give;
         }
@@ -77,6 +77,7 @@ fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, style: St
         }
         line.trim_end().to_owned()
     };
+    // A head is cut like any cell.
     let head = line(&mut columns.iter().map(|column| plain(column.head.as_str())));
     let rows = rows.iter().map(|row| line(&mut row.iter().cloned()));
     std::iter::once(style.paint(Tone::Dim, &head)).chain(rows).collect()
@@ -118,20 +119,31 @@ pub fn tone(ending: Ending) -> Option<Tone> {
 
 /// A table of runs. `width` is that of the terminal.
 pub fn runs(rows: &[(Run, Option<f64>)], sort: &Sort, width: Option<usize>, style: Style) -> Vec<String> {
+    let plain = Style { color: false, ..style };
+    let fits = |line: &String| width.is_none_or(|width| line.chars().count() <= width);
+    // A run's id says when it began, too.
+    let started = list(rows, sort, width, plain, true).iter().all(fits);
+    list(rows, sort, width, style, started)
+}
+
+fn list(
+    rows: &[(Run, Option<f64>)],
+    sort: &Sort,
+    width: Option<usize>,
+    style: Style,
+    started: bool,
+) -> Vec<String> {
     let some = |pick: fn(&Run) -> bool| rows.iter().any(|(run, _)| pick(run));
-    let mut columns = vec![
-        Column::new("RUN"),
-        Column::new("STARTED (UTC)"),
-        Column::new("OUTCOME"),
-        Column::right("DURATION"),
-    ];
+    let mut columns = vec![Column::new("RUN"), Column::new("OUTCOME"), Column::right("DURATION")];
+    if started {
+        columns.insert(1, Column::new("STARTED (UTC)"));
+    }
     let measure = match sort {
-        Sort::Measure { name, subject } => Some((name, subject)),
+        Sort::Measure { name, .. } => Some(name),
         _ => None,
     };
-    if let Some((name, subject)) = measure {
-        let head = subject.as_ref().map_or_else(|| name.clone(), |subject| format!("{name}/{subject}"));
-        columns.push(Column { right: true, ..Column::flexible(head.to_uppercase(), 10) });
+    if let Some(name) = measure {
+        columns.push(Column::right(name.replace('_', " ").to_uppercase()));
     }
     let (paced, external) = (
         some(|run| run.compress.is_some()),
@@ -146,13 +158,12 @@ pub fn runs(rows: &[(Run, Option<f64>)], sort: &Sort, width: Option<usize>, styl
     columns.push(Column::flexible("SCENARIO", 12));
     columns.push(Column::flexible("TITLE", 5));
     let row = |(run, value): &(Run, Option<f64>)| {
-        let mut cells = vec![
-            plain(run.id.as_str()),
-            plain(text::minute(run.started_at)),
-            (ending(run), tone(run.outcome)),
-            plain(run.duration.to_string()),
-        ];
-        if let Some((name, _)) = measure {
+        let mut cells =
+            vec![plain(run.id.as_str()), (ending(run), tone(run.outcome)), plain(run.duration.to_string())];
+        if started {
+            cells.insert(1, plain(text::minute(run.started_at)));
+        }
+        if let Some(name) = measure {
             cells.push(plain(
                 value.map_or_else(|| "-".to_owned(), |value| text::value(measure::unit(name), value)),
             ));
