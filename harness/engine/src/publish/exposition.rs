@@ -27,7 +27,7 @@ impl Runs {
             if samples.is_empty() {
                 continue;
             }
-            out.family(family.name, "gauge", family.help);
+            out.family(family.name, family.kind, family.help);
             for (kept, labels, value) in samples {
                 let run = [("run", kept.report.run.clone())];
                 out.sample(family.name, &run.into_iter().chain(labels).collect::<Vec<_>>(), value);
@@ -44,6 +44,7 @@ type Take<'t> = dyn FnMut(Labels, f64) + 't;
 struct Family {
     name: &'static str,
     help: &'static str,
+    kind: &'static str,
     /// It stays true of a run that is not heard of any more.
     of_lost_runs: bool,
     samples: fn(&Kept, &mut Take<'_>),
@@ -51,12 +52,12 @@ struct Family {
 
 /// A family of what is going on, or was found out.
 const fn now(name: &'static str, help: &'static str, samples: fn(&Kept, &mut Take<'_>)) -> Family {
-    Family { name, help, of_lost_runs: false, samples }
+    Family { name, help, kind: "gauge", of_lost_runs: false, samples }
 }
 
 /// A family of what stays true.
 const fn always(name: &'static str, help: &'static str, samples: fn(&Kept, &mut Take<'_>)) -> Family {
-    Family { name, help, of_lost_runs: true, samples }
+    Family { name, help, kind: "gauge", of_lost_runs: true, samples }
 }
 
 const FAMILIES: [Family; 16] = [
@@ -120,13 +121,17 @@ const FAMILIES: [Family; 16] = [
             }
         },
     ),
-    now("harness_load_latency_seconds", "Latency of these requests, by quantile.", |kept, take| {
-        for one in &kept.report.loads {
-            for (quantile, value) in &one.latency {
-                take(vec![("load", one.load.clone()), ("quantile", quantile.clone())], *value);
+    // What has quantiles is a summary, also without sum and count.
+    Family {
+        kind: "summary",
+        ..now("harness_load_latency_seconds", "Latency of these requests, by quantile.", |kept, take| {
+            for one in &kept.report.loads {
+                for (quantile, value) in &one.latency {
+                    take(vec![("load", one.load.clone()), ("quantile", quantile.clone())], *value);
+                }
             }
-        }
-    }),
+        })
+    },
     now("harness_expectation_state", "Whether the expectation is in this state.", |kept, take| {
         for one in &kept.report.expectations {
             for state in STATES {
