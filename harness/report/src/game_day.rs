@@ -112,6 +112,11 @@ fn alerts(chronicle: &Chronicle, style: Style) -> Vec<String> {
         let first =
             |time: fn(&SeenAlert) -> Option<Timestamp>| episodes.iter().filter_map(|one| time(one)).min();
         // All of them, or it is not over.
+        let how = match episodes.first().is_some_and(|one| chronicle.resolved_by_absence.contains(one.name()))
+        {
+            true => " by absence",
+            false => "",
+        };
         let ended: Option<Vec<_>> = episodes.iter().map(|one| one.ended_at).collect();
         let ended = ended.and_then(|ends| ends.into_iter().max());
         [
@@ -122,7 +127,7 @@ fn alerts(chronicle: &Chronicle, style: Style) -> Vec<String> {
             since(effect, first(|one| one.delivered.as_ref().map(|(at, _)| *at))),
             match ended {
                 None => "still active".to_owned(),
-                ended => since(over, ended),
+                ended => format!("{}{how}", since(over, ended)),
             },
         ]
     };

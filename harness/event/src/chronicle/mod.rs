@@ -11,6 +11,8 @@ mod tests;
 pub use alerts::SeenAlert;
 pub use deeds::{Deed, DeedKind};
 
+use std::collections::BTreeSet;
+
 use crate::{BaselineAlert, Event, EventKind, Labels, Millis, Timestamp};
 
 /// What was done, seen and remarked.
@@ -22,6 +24,8 @@ pub struct Chronicle {
     pub alerts: Vec<SeenAlert>,
     /// Alerts that were active before anything was done.
     pub active_before: Vec<BaselineAlert>,
+    /// Names of alerts whose data was not there any more when they resolved: that they did says nothing.
+    pub resolved_by_absence: BTreeSet<String>,
     /// Remarks of people.
     pub notes: Vec<WrittenNote>,
     /// Alert times are those of Prometheus' own record; otherwise they are those of polling, some of them missing.
@@ -59,7 +63,14 @@ impl Chronicle {
             EventKind::BaselineTaken { alerts } => Some(alerts.clone()),
             _ => None,
         });
-        Self { deeds, alerts, active_before: active_before.unwrap_or_default(), notes: notes(events), exact }
+        Self {
+            deeds,
+            alerts,
+            active_before: active_before.unwrap_or_default(),
+            resolved_by_absence: resolved_by_absence(events),
+            notes: notes(events),
+            exact,
+        }
     }
 
     /// True if an alert with these labels was active before anything was done.
@@ -77,6 +88,14 @@ fn cause(deeds: &[Deed], at: Timestamp) -> Option<usize> {
         Some((index, (is_on, is_on && deed.fault().is_some(), began)))
     });
     begun.max_by_key(|(_, rank)| *rank).map(|(index, _)| index)
+}
+
+fn resolved_by_absence(events: &[Event]) -> BTreeSet<String> {
+    let gone = events.iter().filter_map(|event| match &event.kind {
+        EventKind::AlertInputsChecked { alert, present: false, .. } => Some(alert.clone()),
+        _ => None,
+    });
+    gone.collect()
 }
 
 fn notes(events: &[Event]) -> Vec<WrittenNote> {

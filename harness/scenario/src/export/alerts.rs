@@ -201,6 +201,9 @@ fn resolved(
     if ends.iter().any(|end| *end < ending) {
         return Err("It resolved before its cause was over, so that is not expected of it.".to_owned());
     }
+    if chronicle.resolved_by_absence.contains(wanted.0) {
+        return Err("Its data was gone when it resolved, so that is not expected of it.".to_owned());
+    }
     let again = episodes_of(chronicle, wanted)
         .any(|alert| alert.began_at > episodes[0].began_at && alert.after != Some(deed));
     if again {

@@ -84,6 +84,19 @@ fn an_alert_that_was_there_before_is_allowed_only() {
 }
 
 #[test]
+fn an_alert_whose_data_was_gone_is_not_expected_to_resolve() {
+    let run = by_hand().into_iter().map(|kind| match kind {
+        EventKind::AlertInputsChecked { alert, resolved_at, detail, .. } => {
+            EventKind::AlertInputsChecked { alert, resolved_at, present: false, detail }
+        }
+        kind => kind,
+    });
+    let found = exported(run.collect(), ExportOptions::default());
+    assert!(!found.text.contains("resolved_within"), "{}", found.text);
+    assert!(found.text.contains("# Its data was gone when it resolved"), "{}", found.text);
+}
+
+#[test]
 fn a_scenarios_run_can_be_exported_too() {
     let found = exported(passing_run(), ExportOptions::default());
     let scenario = parse("exported", &found.text).unwrap();

@@ -1,6 +1,7 @@
 //! A game day from beginning to end.
 
 use std::{
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -9,8 +10,8 @@ use std::{
 
 use futures::FutureExt;
 use harness_event::{
-    CancelReason, Event, EventKind, FORMAT_VERSION, FaultSpec, LoadSpec, Millis, Phase, Plan, RunMode,
-    Verdict,
+    AlertExpectation, AlertState, CancelReason, Event, EventKind, Expectation, ExpectationKind,
+    FORMAT_VERSION, FaultSpec, LoadSpec, Millis, Phase, Plan, RunMode, Verdict,
 };
 use tokio::{
     sync::{Mutex, mpsc},
@@ -260,13 +261,39 @@ async fn read_evidence(session: Arc<Session>) {
     let log = session.log.clone();
     let events = log.events();
     let (faults, loads) = requested(&events);
-    // The faults and loads that there were, so that what they did to error budgets is measured.
-    let plan = Plan { faults, loads, ..session.plan.clone() };
+    // The faults and loads that there were, so that what they did to error budgets is measured; and the alerts that fired, so that
+    // it is known whether their data was still there when they resolved. Nothing of it is judged.
+    let plan = Plan { faults, loads, expectations: fired(&events), ..session.plan.clone() };
     let session = Session { plan, ..Session::clone(&session) };
     match tokio::time::timeout(EVIDENCE_LIMIT, evidence::read(&session, &events)).await {
         Ok(facts) => facts.into_iter().for_each(|fact| log.record(fact)),
         Err(_) => log.record(EventKind::AlertHistoryMissing { error: "no answer in time".to_owned() }),
     }
+}
+
+/// Alerts that fired, as if each were expected to resolve.
+fn fired(events: &[Event]) -> Vec<Expectation> {
+    let names: BTreeSet<&String> = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::AlertSeen { labels, state, .. } if state == "firing" => labels.get("alertname"),
+            _ => None,
+        })
+        .collect();
+    let resolving = |alert: &String| Expectation {
+        id: alert.clone(),
+        title: String::new(),
+        line: 0,
+        fault: String::new(),
+        kind: ExpectationKind::Alert(AlertExpectation {
+            alert: alert.clone(),
+            labels: Vec::new(),
+            state: AlertState::Resolved,
+            within: Millis(0),
+            receiver: None,
+        }),
+    };
+    names.into_iter().map(resolving).collect()
 }
 
 fn requested(events: &[Event]) -> (Vec<FaultSpec>, Vec<LoadSpec>) {
