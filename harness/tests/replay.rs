@@ -14,6 +14,8 @@ use common::{Place, Ran};
 
 /// A real run of `slo-fast-burn`, 84 seconds long, that passed.
 const LOG: &str = include_str!("../event/fixtures/slo-fast-burn.ndjson");
+/// Nothing that is waited for takes longer than this.
+const PATIENCE: Duration = Duration::from_secs(60);
 const ID: &str = "20261121-181648-wn2w";
 
 fn recorded(log: &str) -> Place {
@@ -27,7 +29,7 @@ fn recorded(log: &str) -> Place {
 #[test]
 fn without_a_terminal_the_lines_are_written() {
     let ran = recorded(LOG).run(&["replay", "last"]).expect(0);
-    assert_eq!(ran.err, "not a terminal: what the line view showed\n");
+    assert_eq!(ran.err, "no terminal to draw on: these are the lines of the plain view\n");
     for text in
         ["fault auth-lost", "alert firing: PortalAvailabilityBudgetBurn", "PASSED: 13 of 13 checks passed"]
     {
@@ -73,7 +75,7 @@ impl Terminal {
     /// The screen, once it contains all of these.
     #[track_caller]
     fn until(&self, wanted: &[&str]) -> String {
-        let limit = Instant::now() + Duration::from_secs(60);
+        let limit = Instant::now() + PATIENCE;
         loop {
             let screen = self.tmux(&["capture-pane", "-p"]).out;
             if wanted.iter().all(|text| screen.contains(text)) {
@@ -95,20 +97,48 @@ impl Drop for Terminal {
     }
 }
 
-#[test]
-fn in_a_terminal_the_run_is_played_and_moved_in() {
+/// A replay from half a minute on, in a terminal; none without tmux.
+fn replayed(place: &Place, name: &str) -> Option<Terminal> {
     if Command::new("tmux").arg("-V").output().is_err() {
         eprintln!("skipped: tmux is not installed");
-        return;
+        return None;
     }
-    let place = recorded(LOG);
-    let terminal = Terminal(format!("harness-replay-{}", std::process::id()));
+    let terminal = Terminal(format!("harness-{name}-{}", std::process::id()));
     let shell = format!(
-        "env LANG=C.UTF-8 SRE_HARNESS_STATE='{}' '{}' replay last --from 30s; echo ended with $?; exec cat",
+        "env -u CI LC_ALL=C.UTF-8 SRE_HARNESS_STATE='{}' '{}' replay last --from 30s; echo ended with $?; exec cat",
         place.path().join("state").display(),
         env!("CARGO_BIN_EXE_harness")
     );
     terminal.tmux(&["new-session", "-d", "-x", "120", "-y", "40", &shell]).expect(0);
+    Some(terminal)
+}
+
+/// It has ended with this code and given the terminal back.
+#[track_caller]
+fn ended(terminal: &Terminal, code: i32) -> String {
+    let screen = terminal.until(&[&format!("ended with {code}")]);
+    let modes = terminal.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]).out;
+    assert_eq!(modes.trim(), "0 1", "the main screen, with its cursor");
+    screen
+}
+
+#[test]
+fn a_signal_ends_a_replay_and_the_terminal_is_given_back() {
+    let place = recorded(LOG);
+    let Some(terminal) = replayed(&place, "stopped") else { return };
+    terminal.until(&["REPLAY", "auth-lost"]);
+    let shell = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).out;
+    let shell = shell.trim();
+    let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    assert!(Command::new("kill").arg(children.trim()).status().unwrap().success());
+    let screen = ended(&terminal, 5);
+    assert!(screen.contains("stopped by SIGTERM"), "{screen}");
+}
+
+#[test]
+fn in_a_terminal_the_run_is_played_and_moved_in() {
+    let place = recorded(LOG);
+    let Some(terminal) = replayed(&place, "replay") else { return };
     terminal.until(&["REPLAY", "auth-lost", "PortalAvailabilityBudget"]);
     terminal.keys(&["Space"]);
     terminal.until(&["standing"]);
@@ -120,7 +150,5 @@ fn in_a_terminal_the_run_is_played_and_moved_in() {
     terminal.keys(&["5", "Enter"]);
     terminal.until(&["undone by", "scale deployment/auth to 2", "resolution counts from here"]);
     terminal.keys(&["q", "q", "q"]);
-    terminal.until(&["ended with 0"]);
-    let alternate = terminal.tmux(&["display-message", "-p", "#{alternate_on}"]).out;
-    assert_eq!(alternate.trim(), "0", "the terminal is given back");
+    ended(&terminal, 0);
 }

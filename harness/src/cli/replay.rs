@@ -1,6 +1,6 @@
 //! `harness replay`: the terminal view of a recorded run.
 
-use std::{fs, io::IsTerminal, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use clap::Args;
 use harness_event::{Millis, SalvagedLog, Verdict, salvage_log};
@@ -10,18 +10,19 @@ use harness_tui::{
     replay::{Deck, Tape},
 };
 
-use super::{Context, args::duration, reports};
+use super::{Context, args::duration, reports, signals};
 use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},
     output::Style,
+    view::{Environment, Kind, ViewArg, choose},
 };
 
 /// Show a recorded run in the terminal view, as it was live
 ///
 /// Space plays and stands, `.` and `,` go event by event, the arrow keys go ten seconds on and back, `]` and `[` go to the next and
 /// the previous phase, fault or change of an alert, `}` and `{` to the end and the start, `>` and `<` change the speed; `?` shows
-/// all keys. Where the output is no terminal, the lines of the plain view are written instead.
+/// all keys. Where there is no terminal, and in CI jobs, the lines of the plain view are written instead.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -38,10 +39,14 @@ pub struct ReplayArgs {
     pub speed: f64,
     /// Begin so long after the start of the run
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub from: Option<std::time::Duration>,
+    pub from: Option<Duration>,
+    /// What is shown: the terminal view, or the lines of the plain view
+    #[arg(long, value_enum, default_value_t, value_name = "VIEW")]
+    pub view: ViewArg,
 }
 
 pub(super) async fn exec(args: ReplayArgs, context: &Context) -> Result<u8, ExpectedError> {
+    let kind = choose(args.view, Environment::here())?;
     let dir = reports::find(&context.state_dir, &args.run)?;
     let log = read(&dir)?;
     let warn = |text: &str| context.err.line(context.err.paint(Style::Warn, format_args!("warning: {text}")));
@@ -50,15 +55,26 @@ pub(super) async fn exec(args: ReplayArgs, context: &Context) -> Result<u8, Expe
         problems.push("a damaged log is shown without a verdict".to_owned());
     }
     let verdict = log.can_be_judged.then(|| Verdict::of(&log.events));
-    if !(context.out.is_terminal() && std::io::stdin().is_terminal()) {
+    if kind == Kind::Lines {
         problems.iter().for_each(|problem| warn(problem));
-        context.err.line("not a terminal: what the line view showed");
+        if args.view == ViewArg::Auto {
+            context.err.line("no terminal to draw on: these are the lines of the plain view");
+        }
         lines(&log, verdict.as_ref(), context);
         return Ok(exit_code::PASSED);
     }
     let options = options(context);
     let from = args.from.map_or(Millis(0), Millis::from);
-    let shown = tokio::task::spawn_blocking(move || show(log, verdict, &args, from, options)).await;
+    let view = tokio::task::spawn_blocking(move || show(log, verdict, &args, from, options));
+    let shown = tokio::select! {
+        shown = view => shown,
+        signal = signals::stop_requested() => {
+            // The view ends by itself when it has the terminal no more.
+            harness_tui::restore_terminal();
+            context.err.line(format!("stopped by {signal}"));
+            return Ok(exit_code::ABORTED);
+        }
+    };
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ExpectedError::Internal {
         what: "the view ended".to_owned(),
         source,

@@ -161,6 +161,7 @@ impl Narrator {
             }
             EventKind::SloSampled(sample) => self.progress.of_slo(sample),
             EventKind::ClusterEventSeen(seen) => self.cluster_event(seen),
+            EventKind::PodLogRead(log) => Some((Tone::Dim, words::excerpt(log))),
             _ => fault(kind, self.arrow()).or_else(|| self.full().then(|| self.more(kind)).flatten()),
         }
     }
@@ -182,7 +183,6 @@ impl Narrator {
                 Some((Tone::Dim, format!("fault {fault}: the calls were accepted")))
             }
             EventKind::PodObserved(seen) => self.pod(seen),
-            EventKind::PodLogRead(log) => Some((Tone::Dim, words::excerpt(log))),
             EventKind::AlertRulesRead { rules } => {
                 Some((Tone::Dim, format!("{} alerting rules are loaded", rules.len())))
             }
