@@ -49,12 +49,13 @@ const STYLE: &str = include_str!("templates/style.css");
 const SCRIPT: &str = include_str!("templates/script.js");
 
 /// Templates by name. `.html` switches autoescape on.
-const TEMPLATES: [(&str, &str); 10] = [
+const TEMPLATES: [(&str, &str); 11] = [
     ("page.html", include_str!("templates/page.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("head.html", include_str!("templates/head.html")),
     ("timeline.html", include_str!("templates/timeline.html")),
     ("checks.html", include_str!("templates/checks.html")),
+    ("faults.html", include_str!("templates/faults.html")),
     ("alerts.html", include_str!("templates/alerts.html")),
     ("figures.html", include_str!("templates/figures.html")),
     ("pods.html", include_str!("templates/pods.html")),
@@ -91,7 +92,7 @@ pub fn html(events: &[Event], verdict: &Verdict, options: &HtmlOptions) -> Resul
     let mut anchors = Anchors::default();
     // The page's own come first.
     for own in
-        ["verdict", "timeline", "expectations", "alerts", "figures", "pods", "story", "environment", "notes"]
+        ["verdict", "timeline", "expectations", "alerts", "figures", "pods", "story", "environment", "faults"]
     {
         anchors.new_for("", own);
     }

@@ -34,15 +34,13 @@ pub(super) struct Command {
 
 /// `harness COMMAND …` for the target and the state directory of the run.
 pub(super) fn command(log: &Log<'_>, options: &HtmlOptions, rest: &str) -> String {
-    let mut line = "harness".to_owned();
-    if let Some(directory) = &options.state_dir {
-        line.push_str(&format!(" --state-dir {}", shell_word(directory)));
-    }
+    let directory =
+        options.state_dir.as_ref().map(|directory| format!("--state-dir {}", shell_word(directory)));
     let context = log.target.map(|target| target.context.as_str());
-    if let Some(context) = context.filter(|context| *context != EMBEDDED && !context.is_empty()) {
-        line.push_str(&format!(" --context {}", shell_word(context)));
-    }
-    format!("{line} {rest}")
+    let context = context.filter(|context| *context != EMBEDDED && !context.is_empty());
+    let context = context.map(|context| format!("--context {}", shell_word(context)));
+    let words = ["harness".to_owned()].into_iter().chain(directory).chain(context).chain([rest.to_owned()]);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl RunView {

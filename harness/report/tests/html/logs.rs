@@ -245,7 +245,7 @@ fn collect(value: &Value, path: &mut String, paths: &mut Vec<String>) {
         Value::String(_) => paths.push(path.clone()),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                path.push_str(&format!("/{index}"));
+                path.extend(["/", &index.to_string()]);
                 collect(item, path, paths);
                 path.truncate(length);
             }
@@ -253,7 +253,7 @@ fn collect(value: &Value, path: &mut String, paths: &mut Vec<String>) {
         Value::Object(fields) => {
             for (name, item) in fields {
                 if !["state", "event"].contains(&name.as_str()) {
-                    path.push_str(&format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+                    path.extend(["/", &name.replace('~', "~0").replace('/', "~1")]);
                     collect(item, path, paths);
                     path.truncate(length);
                 }

@@ -112,8 +112,9 @@ fn what_is_left_behind_comes_with_the_command_that_undoes_it() {
 fn a_game_day_has_no_expectations_but_faults_and_notes() {
     let page = logs::page(&logs::game_day());
     assert!(!page.contains("id=\"expectations\"") && !page.contains("Nobody can tell"));
+    let told = between(&page, "id=\"faults\"", "</section>");
+    assert!(told.contains("the pager rang") && told.contains("scales deployment/postgres to 0"), "{told}");
     let run = between(&page, "id=\"environment\"", "</section>");
-    assert!(run.contains("the pager rang") && run.contains("scales deployment/postgres to 0"), "{run}");
     assert!(run.contains("harness export-scenario") && !run.contains("harness judge"), "{run}");
 }
 
