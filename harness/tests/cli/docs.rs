@@ -43,7 +43,8 @@ fn own(help: &str) -> String {
 
 fn add(place: &Place, path: &[String], text: &mut String) {
     let help = help(place, path);
-    *text += &format!("\n### harness {}\n\n```text\n{}\n```\n", path.join(" "), own(&help));
+    let section = format!("\n### harness {}\n\n```text\n{}\n```\n", path.join(" "), own(&help));
+    text.push_str(&section);
     for name in commands(&help) {
         add(place, &[path, &[name]].concat(), text);
     }

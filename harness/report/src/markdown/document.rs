@@ -62,7 +62,8 @@ impl Document {
         self.text.push('\n');
         if shown < count {
             let left = count - shown;
-            self.text.push_str(&format!("_{left} more are not shown here; `result.json` has them._\n\n"));
+            let remark = format!("_{left} more are not shown here; `result.json` has them._\n\n");
+            self.text.push_str(&remark);
         }
     }
 

@@ -151,14 +151,10 @@ impl<'a> Run<'a> {
             }
             Outcome::InternalError => "The harness itself failed; everything is rolled back.".to_owned(),
             Outcome::Passed | Outcome::Failed | Outcome::Inconclusive => {
-                let mut text = format!("{passed} of {} checks passed", checks.len());
-                if failed > 0 {
-                    text += &format!(", {failed} failed");
-                }
-                if unclear > 0 {
-                    text += &format!(", {unclear} inconclusive");
-                }
-                text + "."
+                let others = [(failed, "failed"), (unclear, "inconclusive")];
+                let others = others.into_iter().filter(|(count, _)| *count > 0);
+                let others: Vec<_> = others.map(|(count, word)| format!(", {count} {word}")).collect();
+                format!("{passed} of {} checks passed{}.", checks.len(), others.concat())
             }
         }
     }

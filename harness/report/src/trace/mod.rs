@@ -23,5 +23,5 @@ pub fn trace(events: &[Event], verdict: &Verdict) -> Result<String, serde_json::
     alerts::add(&mut trace, events);
     expectations::add(&mut trace, events, verdict);
     counters::add(&mut trace, events);
-    trace.to_json(events, verdict)
+    trace.into_json(events, verdict)
 }

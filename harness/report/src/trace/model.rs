@@ -195,7 +195,7 @@ impl Trace {
     }
 
     /// The file: names of tracks first, then everything in order of time.
-    pub(super) fn to_json(
+    pub(super) fn into_json(
         mut self,
         events: &[Event],
         verdict: &Verdict,

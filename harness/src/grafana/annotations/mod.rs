@@ -241,11 +241,8 @@ impl Grafana {
 
     async fn present(&self, run: &str) -> Result<Vec<Present>, GrafanaError> {
         const WHAT: &str = "to list annotations";
-        let mut query = String::new();
-        for tag in [TAG.to_owned(), tag("run", run)] {
-            query += &format!("&tags={}", percent_encoded(&tag));
-        }
-        let path = format!("/api/annotations?limit={MOST}&matchAny=false{query}");
+        let run = percent_encoded(&tag("run", run));
+        let path = format!("/api/annotations?limit={MOST}&matchAny=false&tags={TAG}&tags={run}");
         let answer = self.send(Method::GET, &path, WHAT, None::<&Wanted>).await?;
         parse(WHAT, &answer)
     }
