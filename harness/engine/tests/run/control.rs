@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use harness_engine::conductor::Control;
 use harness_event::{
-    EventKind, Expectation, ExpectationKind, FaultAction, FaultSpec, Millis, Outcome, Plan, WorkloadRef,
+    EventKind, Expectation, ExpectationKind, FaultAction, FaultSpec, Millis, Outcome, Plan,
+    WorkloadExpectation, WorkloadRef,
 };
 use k8s_openapi::{
     api::apps::v1::Deployment,
@@ -47,24 +48,28 @@ async fn deployment(fixture: &Fixture) -> (Api<Deployment>, tokio::task::JoinHan
 }
 
 fn plan(fixture: &Fixture) -> Plan {
-    let expectation = Expectation {
-        id: "alerts/none-unexpected".into(),
-        title: "no unexpected alert".into(),
+    let workload = WorkloadRef { kind: "Deployment".into(), name: "db".into() };
+    let expectation = |id: &str, kind| Expectation {
+        id: id.into(),
+        title: "it is so".into(),
         line: 1,
-        fault: String::new(),
-        kind: ExpectationKind::NoUnexpectedAlert,
+        fault: "db".into(),
+        kind,
     };
+    // Nobody waits for the deadline of what was seen.
+    let ready = WorkloadExpectation { workload: workload.clone(), ready: 1, within: DURATION };
+    let expectations = vec![
+        expectation("alerts/none-unexpected", ExpectationKind::NoUnexpectedAlert),
+        expectation("workload/deployment/db", ExpectationKind::Workload(ready)),
+    ];
     let fault = FaultSpec {
         name: "db".into(),
-        action: FaultAction::Scale {
-            workload: WorkloadRef { kind: "Deployment".into(), name: "db".into() },
-            replicas: 0,
-        },
+        action: FaultAction::Scale { workload, replicas: 0 },
         start: Millis(0),
         duration: DURATION,
         effect_within: Millis(30_000),
     };
-    Plan { faults: vec![fault], ..fixture.plan(vec![], vec![expectation]) }
+    Plan { faults: vec![fault], ..fixture.plan(vec![], expectations) }
 }
 
 async fn stop(fixture: &Fixture, fault: &str) -> Result<(), String> {
