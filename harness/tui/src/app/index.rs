@@ -110,31 +110,41 @@ impl Index {
     fn pods(&mut self, state: &RunState, lists: &Lists) {
         let order = &lists[List::Pods];
         let filter = Filter::new(&order.filter);
-        let there = || state.pods.values().filter(|pod| !pod.seen.gone);
-        self.ready = (there().count(), there().filter(|pod| is_ready(pod)).count());
-        self.restarts = there().map(|pod| i64::from(pod.seen.restarts)).sum();
-        let kept = state.pods.iter().filter(|((namespace, name), pod)| {
-            filter.is_in(&[name, namespace, &pod.seen.status, pod.seen.owner.as_deref().unwrap_or_default()])
-        });
-        let mut rows: Vec<_> = kept.collect();
+        let (mut all, mut ready, mut restarts) = (0, 0, 0);
+        let mut rows = Vec::with_capacity(state.pods.len());
+        // There may be thousands: once through, and what is sorted by is looked up once for each.
+        for (key, pod) in &state.pods {
+            let is_ready = is_ready(pod);
+            if !pod.seen.gone {
+                all += 1;
+                ready += usize::from(is_ready);
+                restarts += i64::from(pod.seen.restarts);
+            }
+            let owner = pod.seen.owner.as_deref().unwrap_or_default();
+            if filter.is_in(&[&key.1, &key.0, &pod.seen.status, owner]) {
+                rows.push((rank(order.column, pod, is_ready), key, pod));
+            }
+        }
+        (self.ready, self.restarts) = ((all, ready), restarts);
         // They come sorted by namespace and name, and the sort is stable.
         match order.column {
-            1 => rows.sort_by(|(a, _), (b, _)| a.1.cmp(&b.1)),
-            2 => rows.sort_by(|(_, a), (_, b)| a.seen.status.cmp(&b.seen.status)),
-            3 => rows.sort_by_key(|(_, pod)| -pod.seen.restarts),
-            4 => rows.sort_by_key(|(_, pod)| {
-                pod.usage.as_ref().map_or(-1, |usage| -(usage.cpu_millicores as i64) - 2)
-            }),
-            5 => rows.sort_by_key(|(_, pod)| {
-                pod.usage.as_ref().map_or(-1, |usage| -(usage.memory_bytes as i64) - 2)
-            }),
-            6 => rows.sort_by_key(|(_, pod)| pod.seen.created_at.map_or(i64::MAX, |at| -at.0)),
-            _ => rows.sort_by_key(|(_, pod)| attention(pod)),
+            1 => rows.sort_by(|(_, a, _), (_, b, _)| a.1.cmp(&b.1)),
+            2 => rows.sort_by(|(_, _, a), (_, _, b)| a.seen.status.cmp(&b.seen.status)),
+            _ => rows.sort_by_key(|(rank, ..)| *rank),
         }
         if order.reverse {
             rows.reverse();
         }
-        self.pods = rows.into_iter().map(|(key, _)| key.clone()).collect();
+        // Names go where names were: most frames change few of them.
+        self.pods.truncate(rows.len());
+        let known = self.pods.len();
+        for (shown, (_, key, _)) in self.pods.iter_mut().zip(&rows) {
+            if shown != *key {
+                shown.0.clone_from(&key.0);
+                shown.1.clone_from(&key.1);
+            }
+        }
+        self.pods.extend(rows[known..].iter().map(|(_, key, _)| (*key).clone()));
     }
 
     fn alerts(&mut self, state: &RunState, lists: &Lists) {
@@ -164,32 +174,46 @@ pub(crate) fn is_ready(pod: &PodView) -> bool {
     pod.seen.ready || pod.seen.status == "Completed" || pod.seen.status == "Succeeded"
 }
 
-fn attention(pod: &PodView) -> (u8, i32) {
-    let class = match (pod.seen.gone, is_ready(pod)) {
-        (false, false) => 0,
-        (true, _) => 1,
-        (false, true) if pod.seen.restarts > 0 => 2,
-        (false, true) => 3,
-    };
-    (class, -pod.seen.restarts)
+/// What a pod is sorted by in a column of numbers: the smallest first.
+fn rank(column: usize, pod: &PodView, is_ready: bool) -> (i64, i64) {
+    let restarts = -i64::from(pod.seen.restarts);
+    let most = |value: Option<u64>| value.map_or(1, |value| -i64::try_from(value).unwrap_or(i64::MAX));
+    match column {
+        3 => (restarts, 0),
+        4 => (most(pod.usage.as_ref().map(|usage| usage.cpu_millicores)), 0),
+        5 => (most(pod.usage.as_ref().map(|usage| usage.memory_bytes)), 0),
+        // The youngest first; without a time at the end.
+        6 => (pod.seen.created_at.map_or(i64::MAX, |at| -at.0), 0),
+        _ => {
+            let class = match (pod.seen.gone, is_ready) {
+                (false, false) => 0,
+                (true, _) => 1,
+                (false, true) if pod.seen.restarts > 0 => 2,
+                (false, true) => 3,
+            };
+            (class, restarts)
+        }
+    }
 }
 
-fn urgency(alert: &AlertView) -> (AlertPhaseRank, u8) {
-    let phase = match alert.state {
-        AlertPhase::Firing => 0,
-        AlertPhase::Pending => 1,
-        AlertPhase::Inactive => 2,
-    };
-    let kind = match alert.kind {
-        AlertKind::Unexpected => 0,
-        AlertKind::Unjudged => 1,
-        AlertKind::Expected => 2,
-        AlertKind::Allowed => 3,
-    };
-    (phase, kind)
+/// What asks for attention first. What may be active anyway (a watchdog) does not, and what never fired least of all.
+fn urgency(alert: &AlertView) -> u8 {
+    match (alert.state, alert.kind) {
+        (AlertPhase::Firing, AlertKind::Unexpected) => 0,
+        (AlertPhase::Firing, AlertKind::Expected | AlertKind::Unjudged) => 1,
+        (AlertPhase::Pending, AlertKind::Unexpected) => 2,
+        (AlertPhase::Pending, AlertKind::Expected | AlertKind::Unjudged) => 3,
+        (AlertPhase::Inactive, AlertKind::Unexpected) if has_fired(alert) => 4,
+        (AlertPhase::Firing | AlertPhase::Pending, AlertKind::Allowed) => 5,
+        (AlertPhase::Inactive, _) if has_fired(alert) => 6,
+        (AlertPhase::Inactive, _) => 7,
+    }
 }
 
-type AlertPhaseRank = u8;
+/// It fires, or did: an alert that was only pending has told nobody.
+pub(crate) fn has_fired(alert: &AlertView) -> bool {
+    alert.state == AlertPhase::Firing || alert.history.iter().any(|(_, state)| *state == AlertPhase::Firing)
+}
 
 fn concern(expectation: &ExpectationView) -> u8 {
     match &expectation.progress {

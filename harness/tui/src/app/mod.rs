@@ -16,6 +16,7 @@ mod update;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use index::has_fired;
 pub use index::{Index, PodKey};
 pub use lists::{List, Lists, Order};
 pub use ui::{Aborting, Confirm, Dialog, Frozen, Timescale, Toast, Ui, View};

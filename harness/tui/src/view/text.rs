@@ -27,6 +27,15 @@ pub fn length(time: Millis) -> String {
     }
 }
 
+/// A length of time with a decimal below ten seconds: `8.3s`, `42s`, `2m05s`.
+#[must_use]
+pub fn brief(time: Millis) -> String {
+    match time.0.unsigned_abs() {
+        10_000..60_000 => format!("{}s", time.0 / 1000),
+        _ => length(time),
+    }
+}
+
 /// An age as `kubectl get` shows it: `7s`, `5m12s`, `47m`, `3h`, `12d`. Nothing is younger than now.
 #[must_use]
 pub fn age(since: Timestamp, now: Timestamp) -> String {
@@ -72,7 +81,7 @@ pub fn short(number: f64) -> String {
     match size {
         _ if !number.is_finite() => "-".into(),
         _ if number == 0.0 => "0".into(),
-        size if size < 0.01 => format!("{number:.0e}"),
+        size if size < 0.01 => if number > 0.0 { "<0.01" } else { ">-0.01" }.into(),
         size if size < 1.0 => format!("{number:.2}"),
         size if size < 10.0 => format!("{number:.1}"),
         size if size < 10_000.0 => format!("{number:.0}"),
@@ -155,6 +164,11 @@ mod tests {
     }
 
     #[test]
+    fn decimals_are_for_short_times() {
+        assert_eq!([8_340, 42_900, 125_000].map(|ms| brief(Millis(ms))), ["8.3s", "42s", "2m05s"]);
+    }
+
+    #[test]
     fn numbers() {
         for (ms, text) in
             [(0.42, "0.42ms"), (3.21, "3.2ms"), (38.4, "38ms"), (1250.0, "1.25s"), (f64::NAN, "-")]
@@ -163,6 +177,7 @@ mod tests {
         }
         for (number, text) in [
             (0.0, "0"),
+            (0.001, "<0.01"),
             (0.02, "0.02"),
             (7.5, "7.5"),
             (1234.0, "1234"),

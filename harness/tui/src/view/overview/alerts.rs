@@ -8,7 +8,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Cx, focused, layout::Want};
 use crate::{
-    app::List,
+    app::{List, has_fired},
     paint::{self, Pen},
     theme::Role,
     view::{rows, text},
@@ -42,14 +42,14 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
 /// `alerts 2 firing (1 UNEXPECTED), 1 pending`.
 pub(super) fn summary(cx: &Cx<'_>) -> String {
     let (firing, unexpected) = cx.index.firing;
-    let mut title = format!("alerts {firing} firing");
-    if unexpected > 0 {
-        title += &format!(" ({unexpected} UNEXPECTED)");
-    }
+    let mut parts = vec![match unexpected {
+        0 => format!("alerts {firing} firing"),
+        _ => format!("alerts {firing} firing ({unexpected} UNEXPECTED)"),
+    }];
     if cx.index.pending > 0 {
-        title += &format!(", {} pending", cx.index.pending);
+        parts.push(format!("{} pending", cx.index.pending));
     }
-    title
+    parts.join(", ")
 }
 
 fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
@@ -62,12 +62,13 @@ fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
     let kind = match alert.kind {
         AlertKind::Expected => "expected",
         AlertKind::Allowed => "allowed",
+        AlertKind::Unexpected if alert.state == AlertPhase::Inactive && !has_fired(alert) => "never fired",
         AlertKind::Unexpected => "UNEXPECTED",
         AlertKind::Unjudged => "",
     };
-    let bad = alert.kind == AlertKind::Unexpected;
+    let bad = kind == "UNEXPECTED";
     pen.put(mark, role).skip(1).cell(state, 8, false, role).skip(1);
-    pen.cell(&text::length((cx.now - alert.since).max(Millis(0))), 6, true, Role::Plain).skip(1);
+    pen.cell(&text::brief((cx.now - alert.since).max(Millis(0))), 6, true, Role::Plain).skip(1);
     // An alert with a deadline is an expected one: where room is short, that is enough.
     let told = told(cx, alert);
     let both = [kind, &told].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ");
@@ -78,7 +79,15 @@ fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
         false => told,
     };
     let right = if said.is_empty() { 0 } else { (paint::width(&said) + 1).min(room.saturating_sub(8)) };
-    pen.cell(&named(cx, &alert.labels), room - right, false, if bad { role } else { Role::Plain });
+    let whole = named(cx, &alert.labels);
+    let narrow = paint::width(&whole) > room - right && room < 2 * NAME;
+    let name = if narrow { alert.name() } else { &whole };
+    pen.cell(
+        &paint::middle(name, room - right, cx.theme),
+        room - right,
+        false,
+        if bad { role } else { Role::Plain },
+    );
     if right > 0 {
         let role = if bad { Role::Bad } else { Role::Dim };
         pen.skip(1).cell(&said, right - 1, true, role);
@@ -89,7 +98,7 @@ fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, alert: &AlertView) {
 pub(super) fn mark(cx: &Cx<'_>, alert: &AlertView) -> (&'static str, Role) {
     let symbols = cx.theme.symbols();
     match (alert.state, alert.kind) {
-        (AlertPhase::Inactive, AlertKind::Unexpected) => (symbols.bad, Role::Warn),
+        (AlertPhase::Inactive, AlertKind::Unexpected) if has_fired(alert) => (symbols.bad, Role::Warn),
         (AlertPhase::Inactive, _) => (symbols.not_yet, Role::Dim),
         (AlertPhase::Firing, AlertKind::Unexpected) => (symbols.bad, Role::Bad),
         (AlertPhase::Pending, AlertKind::Unexpected) => ("!", Role::Warn),
@@ -100,23 +109,21 @@ pub(super) fn mark(cx: &Cx<'_>, alert: &AlertView) -> (&'static str, Role) {
 
 /// Name and the labels that tell it from others; those of every alert of the namespace are left out.
 fn named(cx: &Cx<'_>, labels: &Labels) -> String {
-    let mut name = labels.get("alertname").cloned().unwrap_or_else(|| "?".into());
-    for (key, value) in labels {
-        let known =
-            key == "alertname" || key == "cluster" || (key == "namespace" && value == cx.state.namespace());
-        if !known && !key.starts_with("sloth_") {
-            name += &format!(" {value}");
-        }
-    }
-    name
+    let known = |(key, value): &(&String, &String)| {
+        let own = *key == "namespace" && *value == cx.state.namespace();
+        own || ["alertname", "cluster"].contains(&key.as_str()) || key.starts_with("sloth_")
+    };
+    let name = labels.get("alertname").map_or("?", String::as_str);
+    let others = labels.iter().filter(|label| !known(label)).map(|(_, value)| value.as_str());
+    std::iter::once(name).chain(others).collect::<Vec<_>>().join(" ")
 }
 
 /// What is waited for with this alert, or what became of it at Alertmanager.
 fn told(cx: &Cx<'_>, alert: &AlertView) -> String {
     if let Some((state, left)) = countdown(cx, &alert.labels) {
         return match left.0 >= 0 {
-            true => format!("{state} in {}", text::length(left)),
-            false => format!("{state} overdue {}", text::length(Millis(-left.0))),
+            true => format!("{state} in {}", text::brief(left)),
+            false => format!("{state} overdue {}", text::brief(Millis(-left.0))),
         };
     }
     if alert.suppressed.is_some() {

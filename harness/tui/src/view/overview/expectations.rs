@@ -14,6 +14,9 @@ use crate::{
     view::{rows, text},
 };
 
+/// Below so many columns only the most important part of a row is shown.
+const NARROW: usize = 44;
+
 pub(super) fn want(cx: &Cx<'_>) -> Want {
     match cx.state.expectations.len() {
         0 => Want::default(),
@@ -77,14 +80,29 @@ fn word(expectation: &ExpectationView, now: Millis) -> &'static str {
 
 fn line(cx: &Cx<'_>, pen: &mut Pen<'_>, expectation: &ExpectationView) {
     let (mark, role) = mark(cx.theme.symbols(), expectation, cx.now);
-    let progress = progress(expectation, cx.now);
     let wide = pen.left();
+    let mut progress = progress(expectation, cx.now);
+    if wide < NARROW
+        && let Some(deadline) = expectation.deadline
+        && let Some(short) = progress.strip_suffix(&format!(" of {}", text::length(deadline)))
+    {
+        // The time without its deadline, so that the name has room.
+        progress.truncate(short.len());
+    }
     let column = paint::width(&progress).min(wide * 3 / 5);
     let name = wide.saturating_sub(column + 3);
     pen.put(mark, role).skip(1);
     // The sentence where it fits, else the name.
     let fits = paint::width(&expectation.title) <= name || name >= 60;
-    pen.cell(if fits { &expectation.title } else { &expectation.id }, name, false, Role::Plain).skip(1);
+    let shown = match fits {
+        true => expectation.title.as_str().into(),
+        false if wide < NARROW => {
+            let id = expectation.id.strip_prefix("alert/").unwrap_or(&expectation.id);
+            paint::middle(id, name, cx.theme)
+        }
+        false => paint::middle(&expectation.id, name, cx.theme),
+    };
+    pen.cell(&shown, name, false, Role::Plain).skip(1);
     pen.cell(&progress, column, true, role);
 }
 

@@ -93,8 +93,11 @@ fn behind(cx: &Cx<'_>, pen: &mut Pen<'_>, load: &LoadView) {
     }
 }
 
+/// Name, values, meaning, and how a value is written.
+type Chart<'a> = (&'static str, &'a Series, Role, fn(f64) -> String);
+
 fn charts(cx: &Cx<'_>, load: &LoadView, area: Rect, buf: &mut Buffer) {
-    let shown: [(&str, &Series, Role, fn(f64) -> String); 5] = [
+    let shown: [Chart<'_>; 5] = [
         ("rate", &load.rate, Role::Load, |rate| format!("{}/s", text::short(rate))),
         ("errors", &load.error_ratio, Role::Bad, text::percent),
         ("p99", &load.p99, Role::Plain, text::latency),

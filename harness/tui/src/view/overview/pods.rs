@@ -22,7 +22,8 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let (all, ready) = cx.index.ready;
     let mut title = if all > 0 { format!("pods {ready}/{all} ready") } else { "pods".to_owned() };
     if cx.index.restarts > 0 {
-        title += &format!(", {}", text::count(usize::try_from(cx.index.restarts).unwrap_or(0), "restart"));
+        let restarts = text::count(usize::try_from(cx.index.restarts).unwrap_or(0), "restart");
+        title = format!("{title}, {restarts}");
     }
     let order = rows::order(cx, List::Pods, cx.state.pods.len());
     let focused = focused(cx, List::Pods);

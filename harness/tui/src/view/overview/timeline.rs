@@ -17,7 +17,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Cx, focused, layout::Want};
 use crate::{
-    app::{List, Timescale},
+    app::{List, Timescale, has_fired},
+    keys::Mode,
     paint::{self, Pen},
     theme::Role,
     view::{
@@ -30,7 +31,7 @@ use crate::{
 /// Columns for the names of the rows, on narrow screens and on others.
 const NAMES: [u16; 2] = [16, 22];
 /// Most rows for alerts.
-const ALERTS: usize = 4;
+const ALERTS: usize = 5;
 /// Lengths between two numbers on the axis, in seconds.
 const STEPS: [i64; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21_600];
 
@@ -54,14 +55,12 @@ pub(super) fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {
     let axis = Axis::new(cx, inner);
     let body = Rect { height: inner.height - 1, ..inner };
     draw_phases(cx, &axis, body, buf);
-    let mut row = 1;
-    for item in items(cx, usize::from(body.height - 1)) {
+    for (row, item) in (1..).zip(items(cx, usize::from(body.height - 1))) {
         match item {
             Item::Fault(fault, selected) => draw_fault(cx, &axis, fault, selected, body, row, buf),
             Item::Load(load) => draw_load(cx, &axis, load, body, row, buf),
             Item::Alert(alert) => draw_alert(cx, &axis, alert, body, row, buf),
         }
-        row += 1;
     }
     draw_axis(cx, &axis, inner, buf);
 }
@@ -109,7 +108,8 @@ fn items<'a>(cx: &Cx<'a>, rows: usize) -> Vec<Item<'a>> {
 fn alerts<'a>(cx: &Cx<'a>) -> impl Iterator<Item = &'a AlertView> + use<'a> {
     let (state, index) = (cx.state, cx.index);
     let views = index.alerts.iter().filter_map(move |labels| state.alerts.get(labels));
-    views.filter(|alert| alert.kind != AlertKind::Allowed).take(ALERTS)
+    let tells = |alert: &&AlertView| alert.state != AlertPhase::Inactive || has_fired(alert);
+    views.filter(|alert| alert.kind != AlertKind::Allowed).filter(tells).take(ALERTS)
 }
 
 /// The time that is shown, on the columns right of the names.
@@ -128,9 +128,10 @@ impl Axis {
         let (from, to) = match cx.ui.timescale {
             Timescale::Last(seconds) => (cx.now - Millis::from_secs(seconds), cx.now),
             Timescale::Auto => {
-                let end = schedule.end.filter(|_| !cx.state.finished).unwrap_or(cx.now).max(cx.now);
-                // A replay's axis does not move.
-                (Millis(0), end.max(cx.ui.playback.length).max(Millis::from_secs(10)))
+                // A replay knows its end; a run that is over has one.
+                let planned = schedule.end.filter(|_| !cx.state.finished && cx.ui.mode != Mode::Replay);
+                let end = planned.unwrap_or(cx.ui.playback.length).max(cx.now);
+                (Millis(0), end.max(Millis::from_secs(10)))
             }
         };
         let columns = area.width - names(area);
@@ -316,8 +317,11 @@ fn draw_load(cx: &Cx<'_>, axis: &Axis, load: &LoadView, area: Rect, row: u16, bu
 fn draw_alert(cx: &Cx<'_>, axis: &Axis, alert: &AlertView, area: Rect, row: u16, buf: &mut Buffer) {
     let symbols = cx.theme.symbols();
     let unexpected = alert.kind == AlertKind::Unexpected;
-    let role = if unexpected { Role::Bad } else { Role::Alert };
-    let mark = if unexpected { symbols.bad } else { symbols.firing };
+    let (mark, role) = match (unexpected, has_fired(alert)) {
+        (true, true) => (symbols.bad, Role::Bad),
+        (true, false) => ("!", Role::Warn),
+        (false, _) => (symbols.firing, Role::Alert),
+    };
     name(cx, buf, area, row, mark, alert.name(), role);
     let mut states = alert.history.iter().peekable();
     while let Some((from, state)) = states.next() {
