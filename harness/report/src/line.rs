@@ -62,8 +62,7 @@ impl LineView {
             true => format!("run {run}"),
             false => format!("{scenario}, run {run}"),
         };
-        let mut lines =
-            vec![self.style.paint(Tone::Strong, &plan.title), self.style.paint(Tone::Dim, &run)];
+        let mut lines = vec![self.style.paint(Tone::Strong, &plan.title), self.style.paint(Tone::Dim, &run)];
         lines.extend(plan.description.trim().lines().map(|line| format!("  {line}")));
         lines.push(String::new());
         lines
