@@ -42,12 +42,12 @@ struct State {
 impl Output {
     /// Standard output.
     pub fn stdout(color: ColorArg) -> Self {
-        Self::new(Box::new(io::stdout()), io::stdout().is_terminal(), color)
+        Self::new(Box::new(io::stdout()), io::stdout().is_terminal() && !is_dumb(), color)
     }
 
     /// Standard error.
     pub fn stderr(color: ColorArg) -> Self {
-        Self::new(Box::new(io::stderr()), io::stderr().is_terminal(), color)
+        Self::new(Box::new(io::stderr()), io::stderr().is_terminal() && !is_dumb(), color)
     }
 
     /// Takes everything and shows nothing.
@@ -61,9 +61,7 @@ impl Output {
             ColorArg::Always => true,
             ColorArg::Never => false,
             ColorArg::Auto => {
-                terminal
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) && !is_dumb()
             }
         };
         Self {
@@ -142,6 +140,11 @@ impl Output {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A terminal that says so can neither colour nor rewrite its lines.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }
 
 impl State {

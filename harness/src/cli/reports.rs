@@ -343,3 +343,78 @@ pub(super) fn read(dir: &Path) -> Result<ReadLog, ExpectedError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use harness_event::{EventKind, Millis, RunMode, Timestamp};
+
+    use super::*;
+    use crate::output::ColorArg;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn events() -> Vec<Event> {
+        let text = "title = \"x\"\nnamespace = \"n\"\n[[fault]]\nname = \"f\"\nduration = \"1s\"\n\
+                    scale = { workload = \"deployment/d\", replicas = 0 }\n\
+                    [[expect.workload]]\nworkload = \"deployment/d\"\nready = 1\nwithin = \"1s\"\n";
+        let plan = harness_scenario::parse("x.toml", text).map_err(|error| error.to_string()).unwrap().plan;
+        let kind = EventKind::RunStarted {
+            format: harness_event::FORMAT_VERSION,
+            run: "20261121-100000-abcd".to_owned(),
+            harness: "0.1.0".to_owned(),
+            scenario: "x.toml".to_owned(),
+            scenario_sha256: String::new(),
+            mode: RunMode::Scenario,
+            plan,
+        };
+        vec![Event { seq: 0, at: Timestamp(1_763_700_000_000), elapsed: Millis(0), kind }]
+    }
+
+    /// Writes into a directory in which one file's place is taken.
+    fn written(taken: Format, copies: &ReportFiles) -> (Result<(), ExpectedError>, String, Vec<Format>) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(taken.file())).unwrap();
+        let sink = Sink::default();
+        let err = Output::new(Box::new(sink.clone()), false, ColorArg::Never);
+        let result = write(dir.path(), &events(), copies, &[], &err);
+        let there =
+            Format::FILES.into_iter().filter(|format| dir.path().join(format.file()).is_file()).collect();
+        (result, String::from_utf8(sink.0.lock().unwrap().clone()).unwrap(), there)
+    }
+
+    #[test]
+    fn a_report_that_fails_keeps_no_other_from_being_written() {
+        for taken in Format::FILES {
+            let (result, warnings, there) = written(taken, &ReportFiles::default());
+            let others: Vec<_> = Format::FILES.into_iter().filter(|format| *format != taken).collect();
+            assert_eq!(there, others);
+            // What machines decide by must be there; the others cost a warning, never the verdict's exit code.
+            let needed = matches!(taken, Format::Json | Format::Junit);
+            assert_eq!(result.is_err(), needed, "{taken:?}");
+            assert_eq!(warnings.contains(taken.file()), !needed, "{taken:?}: {warnings}");
+        }
+    }
+
+    #[test]
+    fn a_copy_that_was_asked_for_and_fails_is_an_error() {
+        let copies = ReportFiles { html: Some("/dev/null/report.html".into()), ..ReportFiles::default() };
+        let (result, _, _) = written(Format::Trace, &copies);
+        assert!(result.unwrap_err().to_string().contains("/dev/null/report.html"));
+    }
+}
