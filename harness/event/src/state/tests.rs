@@ -352,7 +352,7 @@ fn pods_that_are_gone_stay_for_a_while() {
 #[test]
 fn everything_is_bounded() {
     let mut state = fold(&[testkit::run_started(testkit::plan())]);
-    for round in 0..6_000_i64 {
+    for round in 0..2_500_i64 {
         let name = format!("api-{round}");
         let usage =
             PodUsage { namespace: String::new(), pod: "api".into(), cpu_millicores: 1, memory_bytes: 1 };
@@ -383,6 +383,11 @@ fn everything_is_bounded() {
             let (seq, ms) = (state.events, round * 100);
             state.apply(&Event { seq, at: at(ms), elapsed: Millis(ms), kind });
         }
+    }
+    for flap in 0..10_000_i64 {
+        let kind = seen("Flapping", if flap % 2 == 0 { "firing" } else { "inactive" }, None);
+        let (seq, ms) = (state.events, 250_000 + flap);
+        state.apply(&Event { seq, at: at(ms), elapsed: Millis(ms), kind });
     }
     assert_eq!(state.log.len(), LOG_LENGTH);
     assert!(state.log.iter().all(|line| line.text.len() <= LOG_LINE_LENGTH));
