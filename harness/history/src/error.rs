@@ -54,6 +54,8 @@ pub enum HistoryError {
     },
 }
 
+const TLS: &str = "sslmode and sslrootcert in the URL say whether the connection must be encrypted, and whose certificates are known";
+
 impl HistoryError {
     /// What can be done about it.
     pub fn hint(&self) -> Option<&'static str> {
@@ -62,12 +64,16 @@ impl HistoryError {
                 "use that harness, or another --history-url; an index in a file may also be moved away: it is \
                  made again from the runs",
             ),
+            Self::Database { source: sqlx::Error::Tls(_), .. } => Some(TLS),
+            // What is wrong with a certificate is said so.
+            Self::Database { source: sqlx::Error::Io(error), .. }
+                if error.kind() == io::ErrorKind::InvalidData =>
+            {
+                Some(TLS)
+            }
             Self::Silent { .. } | Self::Database { source: sqlx::Error::Io(_), .. } => {
                 Some("is the server of --history-url (HARNESS_HISTORY_URL) up?")
             }
-            Self::Database { source: sqlx::Error::Tls(_), .. } => Some(
-                "the harness speaks no TLS with PostgreSQL: use a network that you trust, or a tunnel, without sslmode=require",
-            ),
             Self::Url | Self::File { .. } | Self::Busy { .. } | Self::Database { .. } => None,
         }
     }

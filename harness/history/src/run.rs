@@ -105,12 +105,16 @@ pub struct Run {
     /// First event.
     pub started_at: Timestamp,
     /// To the last event.
+    #[serde(rename = "duration_ms")]
     pub duration: Millis,
     /// To bring up the stack; zero if it was there.
+    #[serde(rename = "bring_up_ms")]
     pub bring_up: Millis,
     /// To prove that alerts can be seen.
+    #[serde(rename = "readiness_ms")]
     pub readiness: Millis,
     /// What the scenario itself demands, if it got to its end.
+    #[serde(rename = "demanded_ms")]
     pub demanded: Option<Millis>,
     /// Kubeconfig context.
     pub context: Option<String>,

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     fs,
     net::Ipv4Addr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -84,9 +85,26 @@ impl Postgres {
         // Addresses 127.70.0.0 to 127.99.255.255 by the process, which is unique while it lives.
         let [_, a, b, c] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 70 + a % 30, b, 2 + c % 250);
+        let certified = rcgen::generate_simple_self_signed([address.to_string()]).unwrap();
+        for (name, text) in
+            [("server.crt", certified.cert.pem()), ("server.key", certified.signing_key.serialize_pem())]
+        {
+            let path = directory.path().join(name);
+            fs::write(&path, text).unwrap();
+            // The server reads a key only if nobody else may, and runs as another user than root.
+            if name == "server.key" {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+        }
+        let file = |name: &str| directory.path().join(name).display().to_string();
         let server = command("postgres")
             .arg("-D")
             .arg(&data)
+            .args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", file("server.crt"))])
+            .args(["-c", &format!("ssl_key_file={}", file("server.key"))])
             .args(["-h", &address.to_string(), "-p", "15433", "-F", "-k"])
             .arg(directory.path())
             .stdout(Stdio::null())
@@ -239,6 +257,15 @@ async fn what_is_not_here_stays(postgres: &Postgres) {
 
 async fn versions_and_passwords(postgres: &Postgres) {
     let place = Place::new();
+    // With its own certificate it is known; with those of the world's authorities it is not.
+    let certificate = postgres.directory.path().join("server.crt");
+    let known = format!("{}?sslmode=verify-full&sslrootcert={}", postgres.url(), certificate.display());
+    let history = History::open(Location::new(Some(&known), Path::new("x")).unwrap(), &place.runs()).await;
+    history.unwrap().close().await;
+    let unknown = format!("{}?sslmode=verify-full", postgres.url());
+    let refused = History::open(Location::new(Some(&unknown), Path::new("x")).unwrap(), &place.runs()).await;
+    let error = refused.err().expect("nobody vouches for it");
+    assert!(error.hint().is_some_and(|hint| hint.contains("sslrootcert")), "{error:?}");
     let wrong = postgres.url().replace(PASSWORD, "hunter2");
     let refused = History::open(Location::new(Some(&wrong), Path::new("x")).unwrap(), &place.runs()).await;
     let error = refused.err().expect("the password is wrong");
