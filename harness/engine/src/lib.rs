@@ -14,7 +14,7 @@ mod target;
 
 pub use log::Log;
 pub use observe::{
-    EVENT_OBSERVER, LogOf, POD_OBSERVER, Scope, Tail, USAGE_OBSERVER, WatchOptions, describe_pod, read_pod_log, redact,
-    slo, watch_cluster,
+    EVENT_OBSERVER, LogOf, POD_OBSERVER, Scope, Tail, USAGE_OBSERVER, WatchOptions, describe_pod,
+    read_pod_log, redact, slo, watch_cluster,
 };
 pub use target::Target;

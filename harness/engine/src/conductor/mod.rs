@@ -23,8 +23,6 @@ mod stimulus;
 
 pub use control::Control;
 pub use dry_run::{DryRun, DryRunFault, DryRunLoad, dry_run};
-pub use gameday::{
-    Command, Controls, FaultPlan, GameDayOptions, OfferedLoad, Targets, gameday,
-};
+pub use gameday::{Command, Controls, FaultPlan, GameDayOptions, OfferedLoad, Targets, gameday};
 pub use recover::{RecoverError, Recovered, recover, recover_from_cluster};
 pub use run::{RunOptions, run};
