@@ -220,7 +220,8 @@ impl Shared {
             return;
         }
         let _ = answer.send(Ok(name.clone()));
-        if inject::apply(&self.session, &planned, &stop).await {
+        // Nothing is applied any more when the game day ends just now; that the inverse is applied all the same changes nothing.
+        if !stop.is_cancelled() && inject::apply(&self.session, &planned, &stop).await {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(planned.spec.duration.to_duration()) => {}

@@ -120,14 +120,7 @@ pub async fn gameday(
 
 /// What of a scenario is there before anything is done.
 fn surroundings(plan: &Plan) -> Plan {
-    Plan {
-        loads: Vec::new(),
-        faults: Vec::new(),
-        expectations: Vec::new(),
-        compress: None,
-        history: None,
-        ..plan.clone()
-    }
+    Plan { loads: Vec::new(), faults: Vec::new(), expectations: Vec::new(), ..plan.clone() }
 }
 
 /// Why a game day did not go on, or did not end by itself.
