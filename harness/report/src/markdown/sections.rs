@@ -32,18 +32,21 @@ pub(super) fn all(events: &[Event], verdict: &Verdict, options: &MarkdownOptions
         document.paragraph(&paragraph);
     }
     document.list("Left behind", &run.left_behind());
-    document.table(
-        "Expectations",
-        ["", "expectation", "measured", "deadline", "what was seen"],
-        &run.checks(),
-    );
-    let detections: Vec<_> = verdict.detections.iter().map(detection).collect();
-    document.table(
-        "Detection: from the effect, resolved from the end of the fault",
-        ["alert", "effect (UTC)", "pending", "firing", "delivered", "resolved", "told"],
-        &detections,
-    );
-    document.list("Unexpected alerts", &run.unexpected());
+    // Of a run that was stopped half-way nothing was looked at: a table of it would only hide the reason.
+    if !run.stopped() {
+        document.table(
+            "Expectations",
+            ["", "expectation", "measured", "deadline", "what was seen"],
+            &run.checks(),
+        );
+        let detections: Vec<_> = verdict.detections.iter().map(detection).collect();
+        document.table(
+            "Detection: from the effect, resolved from the end of the fault",
+            ["alert", "effect (UTC)", "pending", "firing", "delivered", "resolved", "told"],
+            &detections,
+        );
+        document.list("Unexpected alerts", &run.unexpected());
+    }
     let faults: Vec<_> = run.timeline.faults.iter().map(|fault| run.fault(fault)).collect();
     document.table(
         "Faults",
@@ -106,6 +109,11 @@ impl<'a> Run<'a> {
     fn verdict(&self) -> Vec<String> {
         let mut paragraphs = Vec::new();
         paragraphs.push(format!("**{}**", self.counts()));
+        let count = self.verdict.checks.len();
+        if self.stopped() && count > 0 {
+            let what = if count == 1 { "1 expectation was" } else { &format!("{count} expectations were") };
+            paragraphs.push(format!("{what} not judged."));
+        }
         let reasons: Vec<_> = self.reasons().collect();
         let shown = reasons.iter().take(FIRST_REASONS).map(|reason| format!("- {reason}"));
         let more = reasons.len().saturating_sub(FIRST_REASONS);
@@ -159,12 +167,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn reasons(&self) -> impl Iterator<Item = String> {
-        let of_run = self.verdict.reasons.iter().map(|reason| text(reason));
-        let stopped = matches!(
+    /// It did not come to its end, so that its expectations say nothing.
+    fn stopped(&self) -> bool {
+        matches!(
             self.verdict.outcome,
             Outcome::Refused | Outcome::NotReady | Outcome::Aborted | Outcome::InternalError
-        );
+        )
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = String> {
+        let of_run = self.verdict.reasons.iter().map(|reason| text(reason));
+        let stopped = self.stopped();
         let of_checks =
             self.sorted().into_iter().filter(move |check| !stopped && check.outcome != CheckOutcome::Passed);
         let of_checks = of_checks

@@ -1,4 +1,4 @@
-use harness_event::{Event, EventKind, Expectation, Verdict, verdict::testkit};
+use harness_event::{Event, EventKind, Expectation, Outcome, Verdict, verdict::testkit};
 use harness_report::{Dashboard, MARKDOWN_LIMIT, MarkdownOptions, dashboard_links, markdown};
 use pulldown_cmark::{Event as Md, Options, Parser, Tag, TagEnd};
 
@@ -44,6 +44,13 @@ fn the_verdict_and_why_come_first() {
             assert!(text.contains(words), "{reason}: {text}");
         }
         assert!(text.contains("### Again"), "{text}");
+        // Of what was stopped half-way, nothing is listed that was never looked at.
+        let stopped = matches!(
+            outcome,
+            Outcome::Refused | Outcome::NotReady | Outcome::Aborted | Outcome::InternalError
+        );
+        assert_eq!(text.contains("expectations were not judged"), stopped, "{text}");
+        assert_eq!(text.contains("### Expectations"), !stopped && outcome != Outcome::Ended, "{text}");
     }
 }
 
