@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         app.update(Message::Event(Box::new(event)));
     });
     app.prepare();
-    println!("{PODS} pods, {ALERTS} alerts, {} lines of log\n", app.state.log.len());
+    let (pods, alerts) = (app.index.pods.len(), app.index.alerts.len());
+    assert!(pods >= PODS && alerts >= ALERTS, "{pods} pods, {alerts} alerts: nothing worth to be measured");
+    println!("{pods} pods, {alerts} alerts, {} lines of log\n", app.state.log.len());
     frames(&mut app, seq, &mut table);
     table.row(
         "memory of the process",

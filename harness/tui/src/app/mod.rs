@@ -8,7 +8,10 @@
 //!                                    App::render ──▶ Buffer
 //! ```
 
+mod act;
+mod dialogs;
 mod index;
+mod leave;
 mod lists;
 mod ui;
 mod update;
