@@ -156,7 +156,7 @@ pub(super) fn terms(bound: &DetectionBound) -> String {
 /// The table of the scenario file that an expectation stands in, as far as it is short.
 fn source(text: &str, line: u32) -> Vec<SourceLine> {
     const BEFORE: usize = 10;
-    const AFTER: usize = 6;
+    const AFTER: usize = 12;
     let lines: Vec<&str> = text.lines().collect();
     let Some(index) = (line as usize).checked_sub(1).filter(|index| *index < lines.len()) else {
         return Vec::new();

@@ -205,20 +205,26 @@ fn of_http(log: &Log<'_>, expectation: &Expectation, wanted: &HttpExpectation, e
         .iter()
         .filter(|answer| answer.probe == wanted.probe && answer.step == wanted.step && inside(answer.at));
     let said = answers.map(|answer| {
-        let fits = answer.status == Some(wanted.status)
-            && wanted.body_contains.as_ref().is_none_or(|text| answer.body.contains(text.as_str()))
-            && wanted.max_latency.is_none_or(|most| answer.latency_us <= most.0.max(0) as u64 * 1000);
+        let slow = wanted.max_latency.is_some_and(|most| answer.latency_us > most.0.max(0) as u64 * 1000);
+        let body_fits = wanted.body_contains.as_ref().is_none_or(|text| answer.body.contains(text.as_str()));
+        let word = match (answer.status == Some(wanted.status), body_fits, slow) {
+            (false, ..) => "no: its status",
+            (true, false, _) => "no: its text",
+            (true, true, true) => "no: too slow",
+            (true, true, false) => "yes",
+        };
         let status = answer.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         let body = answer.error.unwrap_or_else(|| answer.body.lines().next().unwrap_or(""));
         // A healthy answer's body is of no interest, and may hold what is nobody's business.
         let body = if answer.healthy { "" } else { body };
-        (answer.at, fits, format!("{status}\n{}\n{}", latency(answer.latency_us), short(body, 160)))
+        let told = format!("{word}\n{status}\n{}\n{}", latency(answer.latency_us), short(body, 160));
+        (answer.at, word == "yes", told)
     });
     let mut table = Table::new(
         format!("Answers {name} {}", expectation.fault),
         &[
-            ("since start", true),
-            ("until", true),
+            ("first sent", true),
+            ("last sent", true),
             ("answers", true),
             ("as expected", false),
             ("status", false),
@@ -227,18 +233,9 @@ fn of_http(log: &Log<'_>, expectation: &Expectation, wanted: &HttpExpectation, e
         ],
     );
     for run in runs_by_status(said.collect()) {
-        let mut parts = run.text.splitn(3, '\n').map(str::to_owned);
-        let [status, time, body] = std::array::from_fn(|_| parts.next().unwrap_or_default());
-        let word = if run.ok { "yes" } else { "no" };
-        let cells = [
-            elapsed(run.from),
-            elapsed(run.last),
-            run.count.to_string(),
-            word.to_owned(),
-            status,
-            time,
-            body,
-        ];
+        let mut parts = run.text.splitn(4, '\n').map(str::to_owned);
+        let [word, status, time, body] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        let cells = [elapsed(run.from), elapsed(run.last), run.count.to_string(), word, status, time, body];
         table.row(cells).tone = if run.ok { "" } else { "bad" };
     }
     evidence.table(table);
@@ -248,7 +245,7 @@ fn of_http(log: &Log<'_>, expectation: &Expectation, wanted: &HttpExpectation, e
 fn runs_by_status(said: Vec<(i64, bool, String)>) -> Vec<super::runs_of::Run> {
     let mut joined: Vec<super::runs_of::Run> = Vec::new();
     for run in runs(said) {
-        let status = |text: &str| text.split('\n').next().unwrap_or("").to_owned();
+        let status = |text: &str| text.split('\n').take(2).map(str::to_owned).collect::<Vec<_>>();
         match joined.last_mut() {
             Some(last) if last.ok == run.ok && status(&last.text) == status(&run.text) => {
                 (last.last, last.until, last.count) = (run.last, run.until, last.count + run.count);

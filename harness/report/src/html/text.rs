@@ -120,7 +120,9 @@ impl Unit {
 pub(super) fn elapsed(ms: i64) -> String {
     match ms {
         60_000.. => format!("+{}m{:02}.{:02}s", ms / 60_000, ms / 1000 % 60, ms % 1000 / 10),
-        _ => format!("+{}", Millis(ms)),
+        0.. => format!("+{}", Millis(ms)),
+        // Before the run: pods are older than it.
+        _ => Millis(ms).to_string(),
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn times_keep_their_hundredths() {
         let times = [0, 999, 12_345, 61_230, 3_600_000, -40].map(elapsed);
-        assert_eq!(times, ["+0s", "+999ms", "+12.35s", "+1m01.23s", "+60m00.00s", "+-40ms"]);
+        assert_eq!(times, ["+0s", "+999ms", "+12.35s", "+1m01.23s", "+60m00.00s", "-40ms"]);
     }
 
     #[test]

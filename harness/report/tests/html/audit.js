@@ -79,11 +79,15 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   if (style.visibility === "hidden" || style.display === "none") continue;
   let [ink, paper] = [parse(style.color).rgb, null];
   if (element.tagName === "text") {
-    // On a bar: its own ground, where it is a plain one; else the page's.
-    const bar = element.parentElement.querySelector(":scope > rect");
-    const fill = bar ? getComputedStyle(bar).fill : "";
+    // On bars and bands, as if all of them lay under it.
     ink = parse(style.fill).rgb;
-    paper = fill.startsWith("rgb") ? parse(fill).rgb : ground(element.closest(".plot, .leg, .meter") || element);
+    paper = ground(element.closest(".plot, .leg, .meter") || element);
+    for (const under of element.parentElement.querySelectorAll(":scope > rect")) {
+      const { fill, fillOpacity } = getComputedStyle(under);
+      if (!fill.startsWith("rgb")) continue;
+      const share = Number(fillOpacity);
+      paper = parse(fill).rgb.map((value, index) => value * share + paper[index] * (1 - share));
+    }
   } else paper = ground(element);
   const key = ink + "/" + paper;
   if (seen.has(key)) continue;
