@@ -293,3 +293,32 @@ fn help_texts() {
         insta::assert_snapshot!(name, run(&place, args).expect(0).out);
     }
 }
+
+/// The index is beside the point of a run: what it answers stands with and without it.
+#[test]
+fn a_run_is_indexed_when_it_ends_and_goes_on_without_an_index() {
+    let place = Place::new();
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/db-failure.toml");
+    // There is no such cluster: the run ends before it begins, and is recorded all the same.
+    let args = ["--kubeconfig", "/nowhere", "run", "--view", "line", scenario];
+    let ran = run(&place, &args).expect(2);
+    assert!(!ran.err.contains("history"), "{}", ran.err);
+    assert!(place.path().join("state/history.db").exists());
+    let listed = json(&run(&place, &["history", "--json"]).expect(0));
+    assert_eq!(listed["runs"][0]["outcome"], "refused", "{listed}");
+    assert_eq!(listed["runs"][0]["exit_code"], 2);
+    let command = &mut place.command(&args);
+    command.env("HARNESS_HISTORY_URL", "postgres://me:hunter2@127.0.0.1:1/x");
+    let ran = Ran::from(command.output().unwrap()).expect(2);
+    assert!(
+        ran.err.contains(
+            "warning: the run is recorded, but not in the history: PostgreSQL 127.0.0.1:1/x failed"
+        ),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains("hunter2") && !ran.out.contains("hunter2"));
+    // Found later, in its folder.
+    let listed = json(&run(&place, &["history", "--json"]).expect(0));
+    assert_eq!(listed["runs"].as_array().unwrap().len(), 2);
+}
