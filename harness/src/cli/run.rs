@@ -235,6 +235,9 @@ impl Finished<'_> {
         let recorded = format_args!("recorded in {}", dir.display()).to_string();
         context.remark(context.out.paint(crate::output::Style::Dim, recorded));
         let links = publish::publish(grafana, &events, context).await;
+        for link in &links {
+            context.remark(format_args!("  {}: {}", link.title, link.url));
+        }
         let written = reports::write(&dir, &events, files, &links, &context.err);
         match (written, verdict.outcome) {
             (Ok(()), outcome) => Ok(outcome.exit_code()),

@@ -97,8 +97,12 @@ impl Trace {
 
     /// The track of a thing; the same name gives the same track.
     pub(super) fn track(&mut self, group: Group, name: &str) -> Track {
-        let next = self.threads.keys().filter(|(one, _)| *one == group).count() as u32 + 1;
-        let thread = *self.threads.entry((group, name.to_owned())).or_insert(next);
+        let key = (group, name.to_owned());
+        if let Some(thread) = self.threads.get(&key) {
+            return Track { group, thread: *thread };
+        }
+        let thread = self.threads.keys().filter(|(one, _)| *one == group).count() as u32 + 1;
+        self.threads.insert(key, thread);
         Track { group, thread }
     }
 

@@ -231,8 +231,10 @@ impl Grafana {
             let path = format!("/api/search?type=dash-db&limit=100&tag={TAG}");
             let answer = self.send(Method::GET, &path, WHAT, None::<&Wanted>).await?;
             let found: Vec<Found> = parse(WHAT, &answer)?;
-            let mut all: Vec<_> =
-                found.into_iter().map(|one| Dashboard { uid: one.uid, title: one.title }).collect();
+            // They are shown on terminals, too.
+            let plain = |text: String| text.chars().filter(|c| !c.is_control()).collect();
+            let dashboard = |one: Found| Dashboard { uid: plain(one.uid), title: plain(one.title) };
+            let mut all: Vec<_> = found.into_iter().map(dashboard).collect();
             all.sort_by(|one, two| one.title.cmp(&two.title));
             Ok(all)
         })
