@@ -179,6 +179,28 @@ fn two_runs_are_compared() {
 }
 
 #[test]
+fn other_versions_of_a_scenario_count_if_they_are_asked_for() {
+    let place = eight_days();
+    write(&place, &id(9), &log(9, 0).replace("\"scenario_sha256\":\"00\"", "\"scenario_sha256\":\"ff\""));
+    let ran = run(&place, &["compare", "--last", "10"]).expect(0);
+    assert!(ran.out.contains("there is no run before B") && ran.out.contains("there is none"), "{}", ran.out);
+    let ran = run(&place, &["compare", "--last", "10", "--any-version"]).expect(0);
+    assert!(
+        ran.out.contains("the median of 8 runs") && ran.out.contains("has changed between the runs"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&place, &["compare", &id(7), &id(9)]).expect(0);
+    assert!(
+        ran.out.contains("has changed between the runs") && ran.out.contains("too few runs"),
+        "{}",
+        ran.out
+    );
+    let ran = run(&place, &["compare", &id(7), &id(9), "--any-version"]).expect(0);
+    assert!(ran.out.contains("within noise; noise of 7 passed runs"), "{}", ran.out);
+}
+
+#[test]
 fn with_few_runs_nothing_is_a_regression_but_a_failed_run() {
     let place = Place::new();
     write(&place, &id(1), &log(1, 0));

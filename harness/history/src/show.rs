@@ -218,6 +218,9 @@ pub fn comparison(of: &Comparison, width: Option<usize>, style: Style) -> Vec<St
     match &of.a {
         Earlier::Run(run) => lines.push(format!("A  {}", about(run))),
         Earlier::Runs(runs) => match (runs.first(), runs.last()) {
+            (Some(_), Some(_)) if of.noise_from.is_empty() => {
+                lines.push(format!("A  none of {} before B passed", count(runs.len(), "run")));
+            }
             (Some(newest), Some(oldest)) => lines.push(format!(
                 "A  the median of {} before B that passed, of {} since {}",
                 count(of.noise_from.len(), "run"),

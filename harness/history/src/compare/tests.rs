@@ -79,6 +79,11 @@ fn runs_that_did_not_pass_say_nothing_of_noise_but_are_regressions_themselves() 
     assert_eq!(pair(&failed, &passed, &[], 0.0).unwrap().regressions().len(), 0);
     // Nothing to be worse than.
     assert_eq!(last(&failed, &[failed.clone()], 0.0).regressions().len(), 0);
+    let mut game_day = failed.clone();
+    (game_day.run.mode, game_day.run.outcome) = ("game_day".into(), Ending::Verdict(Outcome::Ended));
+    let compared = pair(&passed, &game_day, &[], 0.0).unwrap();
+    assert_eq!(compared.regressions().len(), 0);
+    assert!(compared.warnings.contains(&"one of the runs is a game day".to_owned()));
     for ending in [Ending::Interrupted, Ending::Verdict(Outcome::Inconclusive), Ending::Running] {
         failed.run.outcome = ending;
         assert_eq!(pair(&passed, &failed, &[], 0.0).unwrap().regressions().len(), 1, "{ending:?}");
