@@ -77,7 +77,8 @@ fn with_runs(script: &str) -> String {
     let takes_run = |one: &&Definition| one.get_positionals().any(|argument| argument.get_id() == "run");
     let mut script = script.to_owned();
     for name in definition.get_subcommands().filter(takes_run).map(Definition::get_name) {
-        let begin = format!("        harness__subcmd__{})\n            opts=\"", name.replace('-', "__subcmd__"));
+        let begin =
+            format!("        harness__subcmd__{})\n            opts=\"", name.replace('-', "__subcmd__"));
         script = script.replace(&begin, &format!("{begin}$(_harness_runs) "));
     }
     format!("{RUNS}{script}")
