@@ -27,9 +27,10 @@ pub(crate) fn lines(events: &[Event], style: Style) -> Vec<String> {
         lines.push(String::new());
         lines.extend(deeds(&chronicle, start, style));
     }
-    if !chronicle.alerts.is_empty() {
+    let alerts = alerts(&chronicle, style);
+    if alerts.len() > 1 {
         lines.push(String::new());
-        lines.extend(alerts(&chronicle, style));
+        lines.extend(alerts);
         if !chronicle.exact {
             lines.push(
                 "  alert times are those of polling: Prometheus' own record could not be read".to_owned(),
@@ -93,7 +94,9 @@ fn what(deed: &Deed) -> String {
 fn alerts(chronicle: &Chronicle, style: Style) -> Vec<String> {
     const HEAD: [&str; 6] = ["alert", "after", "pending", "firing", "delivered", "resolved"];
     let mut rows: Vec<(String, Option<usize>, Vec<&SeenAlert>)> = Vec::new();
-    for alert in &chronicle.alerts {
+    // What only went on is no news.
+    let news = |alert: &&SeenAlert| alert.after.is_some() || !chronicle.was_active_before(&alert.labels);
+    for alert in chronicle.alerts.iter().filter(news) {
         let name = match alert.labels.get("severity") {
             Some(severity) => format!("{} ({severity})", alert.name()),
             None => alert.name().to_owned(),

@@ -1,6 +1,6 @@
 //! What must be seen: what was seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use harness_event::{Chronicle, Event, EventKind, FaultAction, Millis, Plan, Timestamp, WorkloadRef};
 use toml::Value;
@@ -133,11 +133,11 @@ fn recovery(events: &[Event], plan: &Plan, stimuli: &[Stimulus<'_>]) -> Result<D
     Deadline::after(latest - sent).ok_or_else(|| "Recovery took more than a day.".to_owned())
 }
 
-/// Workloads that were scaled or restarted, and when they had their replicas again.
+/// Workloads that were scaled or restarted, or whose pods were deleted, and when they had their replicas again.
 fn workloads<'s>(
     events: &[Event],
     stimuli: &'s [Stimulus<'s>],
-) -> Vec<(&'s Stimulus<'s>, &'s WorkloadRef, i32, Deadline)> {
+) -> Vec<(&'s Stimulus<'s>, WorkloadRef, i32, Deadline)> {
     let observed = |workload: &WorkloadRef| {
         let seen = events.iter().filter_map(|event| match &event.kind {
             EventKind::WorkloadObserved(seen) => Some(seen),
@@ -149,11 +149,11 @@ fn workloads<'s>(
     };
     let one = |stimulus: &'s Stimulus<'s>| {
         let workload = match &stimulus.deed.fault()?.action {
-            FaultAction::Scale { workload, .. } | FaultAction::Restart { workload } => workload,
-            FaultAction::DeletePods { .. } => return None,
+            FaultAction::Scale { workload, .. } | FaultAction::Restart { workload } => workload.clone(),
+            FaultAction::DeletePods { .. } => owner(events, &stimulus.deed.targets)?,
         };
         let (began, ending) = stimulus.deed.began_at.zip(stimulus.deed.ending_at)?;
-        let seen = observed(workload);
+        let seen = observed(&workload);
         let ready = seen.iter().rev().find(|(at, _)| *at <= began).map(|(_, ready)| *ready)?;
         let ready = (1..=10_000).contains(&ready).then_some(ready)?;
         // What was so when the revert began, and what came after it.
@@ -165,6 +165,21 @@ fn workloads<'s>(
         Some((stimulus, workload, ready, Deadline::after(back)?))
     };
     stimuli.iter().filter_map(one).collect()
+}
+
+/// The Deployment that deleted pods were of, if it is one.
+fn owner(events: &[Event], targets: &[String]) -> Option<WorkloadRef> {
+    let of_pod = |target: &String| {
+        let name = target.strip_prefix("pod/")?;
+        events.iter().find_map(|event| match &event.kind {
+            EventKind::PodObserved(seen) if seen.pod == name => seen.owner.clone(),
+            _ => None,
+        })
+    };
+    let owners: Option<BTreeSet<String>> = targets.iter().map(of_pod).collect();
+    let owners = owners.filter(|owners| owners.len() == 1)?;
+    let name = owners.first()?.strip_prefix("deployment/")?;
+    Some(WorkloadRef { kind: "Deployment".to_owned(), name: name.to_owned() })
 }
 
 /// Where nothing was seen that could be expected.

@@ -1,6 +1,9 @@
 //! One fault, one alert, and what becomes of them.
 
-use harness_event::{EventKind, ExpectationKind, Millis, verdict::testkit};
+use harness_event::{
+    EventKind, ExpectationKind, FaultAction, FaultSpec, Millis, ObservedPod, ObservedWorkload, WorkloadRef,
+    verdict::testkit,
+};
 use harness_scenario::{
     export::{ExportError, ExportOptions, export},
     parse,
@@ -94,6 +97,46 @@ fn an_alert_whose_data_was_gone_is_not_expected_to_resolve() {
     let found = exported(run.collect(), ExportOptions::default());
     assert!(!found.text.contains("resolved_within"), "{}", found.text);
     assert!(found.text.contains("# Its data was gone when it resolved"), "{}", found.text);
+}
+
+#[test]
+fn the_workload_of_deleted_pods_has_them_again() {
+    let action =
+        FaultAction::DeletePods { selector: "app=api".into(), count: Some(1), grace_period_seconds: None };
+    let workload = WorkloadRef { kind: "Deployment".into(), name: "api".into() };
+    let replicas = |ms: i64, ready| {
+        EventKind::WorkloadObserved(ObservedWorkload {
+            workload: workload.clone(),
+            seen_at: testkit::at(ms),
+            desired: 2,
+            ready,
+            available: ready,
+        })
+    };
+    let pod =
+        ObservedPod { pod: "api-1".into(), owner: Some("deployment/api".into()), ..ObservedPod::default() };
+    let mut run: Vec<_> = by_hand()
+        .into_iter()
+        .map(|kind| match kind {
+            EventKind::FaultRequested { spec } => {
+                EventKind::FaultRequested { spec: FaultSpec { action: action.clone(), ..spec } }
+            }
+            EventKind::FaultPlanned { fault, inverse, .. } => EventKind::FaultPlanned {
+                fault,
+                action: action.clone(),
+                targets: vec!["pod/api-1".into()],
+                inverse,
+            },
+            kind => kind,
+        })
+        .collect();
+    for kind in [replicas(26_000, 2), replicas(5500, 1), replicas(0, 2), EventKind::PodObserved(pod)] {
+        run.insert(1, kind);
+    }
+    let scenario = parse("exported", &exported(run, ExportOptions::default()).text).unwrap();
+    let expected = scenario.plan.expectations.iter().find(|one| one.id == "workload/deployment/api").unwrap();
+    let ExpectationKind::Workload(expected) = &expected.kind else { panic!("{expected:?}") };
+    assert_eq!((expected.ready, expected.within), (2, Millis(4000)));
 }
 
 #[test]
