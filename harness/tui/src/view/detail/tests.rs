@@ -7,13 +7,14 @@ use harness_event::{
     AlertRule, ClusterEvent, Event, EventKind, LogLine, Millis, ObservedPod, PodLog, PodUsage, Timestamp,
     Verdict, verdict::testkit,
 };
+use ratatui::style::Color;
 
 use crate::{
     Options, Reply, Request,
     app::{App, Effect, View},
     keys::Mode,
     mailbox::Message,
-    testkit::{draw, key, press, text, with},
+    testkit::{draw, find, key, press, text, with},
 };
 
 const BROKEN: &str = "auth-b5cdc48c8-zptfm";
@@ -319,6 +320,42 @@ fn without_unicode_there_is_none_and_no_text_of_the_cluster_reaches_the_terminal
     select(&mut app, '2', "zptfm");
     enter(&mut app);
     assert!(text(&mut app, 120, 40).contains("evil ?[31mtext?"));
+}
+
+/// The run so far, and these facts five seconds later.
+fn then(kinds: Vec<EventKind>) -> App {
+    let mut events = events(Millis::from_secs(30));
+    let last = events[events.len() - 1].clone();
+    events.extend(kinds.into_iter().enumerate().map(|(index, kind)| Event {
+        seq: last.seq + 1 + index as u64,
+        at: last.at + Millis(5000),
+        elapsed: last.elapsed + Millis(5000),
+        kind,
+    }));
+    with(Options::default(), events)
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words_and_in_red() {
+    let labels = BTreeMap::from([("alertname".to_owned(), "Stranger".to_owned())]);
+    let (state, active_at, value) = ("firing".to_owned(), None, None);
+    let mut app = then(vec![
+        EventKind::AlertSeen { labels, state, active_at, value },
+        EventKind::FaultRevertFailed { fault: "auth-lost".into(), error: "connection refused".into() },
+    ]);
+    for (view, words) in [('3', "Stranger"), ('5', "LEFT BEHIND"), ('2', "CrashLoopBackOff")] {
+        press(&mut app, view);
+        let frame = draw(&mut app, 120, 40);
+        let place = find(&frame, words).unwrap_or_else(|| panic!("{words} is on the screen"));
+        // The selected row is turned around, in the same colour.
+        assert_eq!(frame[(place.x, place.y)].fg, Color::Red, "{words}");
+    }
+    press(&mut app, '5');
+    enter(&mut app);
+    let shown = text(&mut app, 120, 40);
+    assert!(shown.contains("connection refused") && shown.contains("harness recover"), "{shown}");
+    press(&mut app, '3');
+    assert!(text(&mut app, 120, 40).contains("(1 UNEXPECTED)"));
 }
 
 #[test]
