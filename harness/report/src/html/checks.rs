@@ -99,7 +99,7 @@ fn view(
         word,
         tone,
         reason: check.reason.clone(),
-        open: check.outcome != CheckOutcome::Passed,
+        open: check.outcome != CheckOutcome::Passed && log.was_judged(),
         meter: meter(log, check),
         line: check.line,
         source: scenario.map(|text| source(text, check.line)).unwrap_or_default(),

@@ -221,7 +221,7 @@ fn unmet(log: &Log<'_>, told: Option<&Check>, anchor: &dyn Fn(&str) -> String) -
 }
 
 fn counts(log: &Log<'_>) -> Vec<Count> {
-    if !log.has_verdict() {
+    if !log.has_verdict() || !log.was_judged() {
         return Vec::new();
     }
     let all = [CheckOutcome::Failed, CheckOutcome::Inconclusive, CheckOutcome::Passed];

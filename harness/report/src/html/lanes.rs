@@ -31,6 +31,8 @@ pub(super) struct Lane {
     pub(super) what: &'static str,
     /// `good`, `warn`, `bad` or nothing.
     pub(super) tone: &'static str,
+    /// What an empty lane means.
+    pub(super) empty: &'static str,
     pub(super) bars: Vec<Bar>,
     pub(super) marks: Vec<Mark>,
 }
@@ -71,7 +73,7 @@ impl Lane {
             Some((name, labels)) => (name.to_owned(), format!("{{{labels}")),
             None => (name, String::new()),
         };
-        Self { name, detail, what, ..Self::default() }
+        Self { name, detail, what, empty: "nothing to show", ..Self::default() }
     }
 
     /// A bar, if any of it is on the axis. Open: until the end of the run.

@@ -134,6 +134,12 @@ fn fill(lane: &mut Lane, log: &Log<'_>, axis: &Axis, wanted: &dyn Fn(&Labels) ->
             );
         }
     }
+    // No more than the log says: silence is something only where somebody listened.
+    lane.empty = match (log.history.is_some(), log.seen.is_empty()) {
+        (true, _) => "never active",
+        (false, false) => "not seen by polling; the record was not read",
+        (false, true) => "nobody looked",
+    };
     let fires = lane.bars.iter().any(|bar| bar.look.starts_with("firing"));
     lane.tone = if fires && lane.what == "unexpected alert" { "bad" } else { "" };
 }

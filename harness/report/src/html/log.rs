@@ -160,6 +160,12 @@ impl<'a> Log<'a> {
         self.mode == RunMode::Scenario
     }
 
+    /// True if the run got so far that its checks say something.
+    pub(super) fn was_judged(&self) -> bool {
+        use harness_event::Outcome::{Failed, Inconclusive, Passed, RollbackIncomplete};
+        matches!(self.verdict.outcome, Passed | Failed | Inconclusive | RollbackIncomplete)
+    }
+
     pub(super) fn fault(&self, name: &str) -> Option<&FaultStory<'a>> {
         self.faults.iter().find(|fault| fault.name == name)
     }

@@ -254,6 +254,17 @@ fn links_to_dashboards_lead_to_the_web_alone() {
 }
 
 #[test]
+fn what_nobody_looked_at_is_not_told_as_quiet() {
+    let page = logs::page(&logs::refused());
+    assert!(page.contains("nobody looked") && !page.contains("never active"));
+    assert!(page.contains("did not get so far") && !page.contains("class=\"counts\""));
+    let page = logs::page(&logs::inconclusive());
+    assert!(page.contains("record of its alerts could not be read: remote read answered 503"));
+    assert!(!page.contains("never active"));
+    assert!(!page.contains("did not get so far") && page.contains("class=\"counts\""));
+}
+
+#[test]
 fn evidence_that_several_checks_share_is_shown_once() {
     let page = logs::page(&logs::failing());
     let check = between(&page, "id=\"alert/APIServiceDown/pending\"", "</article>");
