@@ -222,7 +222,7 @@ fn large(mut tell: impl FnMut(Event)) {
         next(last, pod(place, status));
     }
     for place in 0..ALERTS {
-        next(last, alert(place, ["pending", "firing", "inactive"][place % 3]));
+        next(last, alert(place, ["pending", "firing"][place % 2]));
     }
     for round in 0..60 {
         next(last + Millis(round * 100), usage(round));

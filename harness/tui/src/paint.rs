@@ -27,6 +27,28 @@ fn is_unsafe(char: char) -> bool {
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
+/// A text in ASCII, for terminals that know nothing else: what events say in arrows and dots is spelled out, the rest is `?`.
+fn spelled(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text;
+    }
+    let mut ascii = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '→' => ascii.push_str("->"),
+            '…' => ascii.push_str("..."),
+            '–' | '—' | '−' => ascii.push('-'),
+            '×' => ascii.push('x'),
+            '±' => ascii.push_str("+-"),
+            'µ' => ascii.push('u'),
+            '·' => ascii.push('-'),
+            char if char.is_ascii() => ascii.push(char),
+            _ => ascii.push('?'),
+        }
+    }
+    Cow::Owned(ascii)
+}
+
 /// A text cut in its middle if it does not fit: names of pods tell more at both ends.
 #[must_use]
 pub fn middle<'a>(text: &'a str, columns: usize, theme: &Theme) -> Cow<'a, str> {
@@ -89,7 +111,7 @@ impl<'a> Pen<'a> {
         if left == 0 || text.is_empty() {
             return self;
         }
-        let text = clean(text);
+        let text = if self.theme.unicode { clean(text) } else { spelled(clean(text)) };
         if width(&text) <= left {
             self.x = self.buf.set_stringn(self.x, self.y, &text, left, style).0;
             return self;
@@ -274,6 +296,15 @@ mod tests {
         Pen::new(&mut buf, &THEME, area, 2).put("below", Role::Plain);
         assert_eq!(line(&buf, 0), "abc defgh…");
         assert_eq!(line(&buf, 1).replace(' ', ""), "水水水水…");
+    }
+
+    #[test]
+    fn without_unicode_texts_are_spelled_out() {
+        let theme = Theme { color: false, unicode: false };
+        let mut buf = Buffer::empty(Rect::new(0, 0, 20, 1));
+        let area = buf.area;
+        Pen::new(&mut buf, &theme, area, 0).put("2 → 6 … zürich", Role::Plain);
+        assert_eq!(line(&buf, 0), "2 -> 6 ... z?rich");
     }
 
     #[test]

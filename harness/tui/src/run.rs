@@ -152,6 +152,7 @@ pub const PROMPT: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel;
 
     fn from(pairs: &[(&str, &str)]) -> (bool, bool) {
         let variable =
@@ -168,5 +169,63 @@ mod tests {
         assert_eq!(from(&[("LC_ALL", "C"), ("LANG", "de_CH.UTF-8")]), (true, false), "LC_ALL wins");
         assert_eq!(from(&[("TERM", "dumb")]), (false, false));
         assert_eq!(from(&[]), (true, false));
+    }
+
+    /// Runs the loop over what is in the mailbox; every frame is drawn for a screen of this size.
+    fn driven(options: &Options, messages: Vec<Message>) -> (io::Result<Exit>, Vec<Request>, usize) {
+        let (host, feed) = channel();
+        let sender = feed.sender();
+        messages.into_iter().for_each(|message| sender.push(message));
+        let (mut requests, mut frames) = (Vec::new(), 0);
+        let ended = drive(
+            options,
+            &feed,
+            |request| requests.push(request),
+            |app| {
+                app.update(Message::Resized(80, 24));
+                frames += 1;
+                // Nobody waits for ever if the loop does not end by itself.
+                Ok((frames < 100).then_some(()))
+            },
+        );
+        drop(host);
+        (ended, requests, frames)
+    }
+
+    fn key(char: char) -> Message {
+        Message::Key(crossterm::event::KeyCode::Char(char).into())
+    }
+
+    #[test]
+    fn the_loop_ends_when_the_person_leaves_and_keeps_the_screen_if_asked() {
+        let (ended, requests, frames) = driven(&Options::default(), vec![Message::Closed, key('q')]);
+        assert_eq!((ended.unwrap(), requests.len(), frames), (Exit { last_screen: None }, 0, 1));
+        let plain = Options { color: false, ..Options::default() };
+        let (ended, ..) = driven(&plain, vec![Message::Closed, key('Q')]);
+        assert!(ended.unwrap().last_screen.is_some_and(|screen| screen.contains("the run is over")));
+    }
+
+    #[test]
+    fn the_loop_ends_with_the_run_if_it_is_to() {
+        let leave = Options { leave_when_over: true, ..Options::default() };
+        assert_eq!(driven(&leave, vec![Message::Closed]).0.unwrap(), Exit::default());
+        let watch = Options { mode: Mode::Watch, ..Options::default() };
+        let (ended, requests, _) = driven(&watch, vec![key('q')]);
+        assert_eq!((ended.unwrap(), requests), (Exit::default(), vec![Request::Finish]));
+    }
+
+    #[test]
+    fn a_keyboard_that_is_lost_is_an_error_since_nobody_could_abort() {
+        let (ended, ..) = driven(&Options::default(), vec![Message::InputLost("gone".into())]);
+        assert_eq!(ended.unwrap_err().to_string(), "the keyboard cannot be read: gone");
+    }
+
+    #[test]
+    fn a_terminal_that_was_given_back_is_not_drawn_on() {
+        let (_host, feed) = channel();
+        let ended = drive(&Options::default(), &feed, drop, |_| Ok(None));
+        assert_eq!(ended.unwrap(), Exit::default());
+        let ended = drive(&Options::default(), &feed, drop, |_| Err(io::Error::other("no terminal")));
+        assert_eq!(ended.unwrap_err().to_string(), "no terminal");
     }
 }

@@ -158,6 +158,27 @@ fn the_last_screen_stays_when_that_is_asked_for() {
 }
 
 #[test]
+fn a_plain_terminal_gets_neither_colours_nor_symbols() {
+    let Some(terminal) = Terminal::open() else { return };
+    terminal.start("DEMO_FROM=33000 NO_COLOR=1 LC_ALL=C");
+    let styled = terminal.tmux(&["capture-pane", "-p", "-e"]).stdout;
+    let styled = String::from_utf8_lossy(&styled);
+    assert!(styled.is_ascii(), "{styled}");
+    // "Select graphic rendition": 3x is a colour of text, 4x of the background, but 39 and 49, which are the terminal's own.
+    let codes = styled.split('\u{1b}').skip(1).filter_map(|rest| rest.strip_prefix('[')?.split_once('m'));
+    let colours = codes
+        .flat_map(|(codes, _)| codes.split(';'))
+        .filter(|code| code.len() == 2 && code.starts_with(['3', '4']) && !code.ends_with('9'))
+        .count();
+    assert_eq!(colours, 0, "{styled}");
+    terminal.keys(&["C-c"]);
+    terminal.wait("the end", |screen| screen.contains("ABORTED"));
+    terminal.keys(&["q"]);
+    terminal.wait("the prompt", |screen| screen.contains("code 0"));
+    terminal.is_sane();
+}
+
+#[test]
 fn a_panic_of_the_view_gives_the_terminal_back_before_it_is_printed() {
     let Some(terminal) = Terminal::open() else { return };
     terminal.start("DEMO_FROM=33000 DEMO_PANIC=view");

@@ -48,6 +48,12 @@ fn while_the_fault_is_on() {
 fn with_ascii_only() {
     let shown = text(&mut plain(48_000), 120, 40);
     assert!(shown.is_ascii(), "{shown}");
+    for view in '1'..='6' {
+        let mut app = plain(33_000);
+        press(&mut app, view);
+        let shown = text(&mut app, 120, 40);
+        assert!(shown.is_ascii(), "{shown}");
+    }
     assert_snapshot!("recovery_ascii_120x40", shown);
 }
 
