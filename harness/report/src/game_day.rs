@@ -32,9 +32,7 @@ pub(crate) fn lines(events: &[Event], style: Style) -> Vec<String> {
         lines.push(String::new());
         lines.extend(alerts);
         if !chronicle.exact {
-            lines.push(
-                "  alert times are those of polling: Prometheus' own record could not be read".to_owned(),
-            );
+            lines.push("  alert times are those of polling: Prometheus' own record was not read".to_owned());
         }
     }
     if !chronicle.notes.is_empty() {

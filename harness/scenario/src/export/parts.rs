@@ -16,7 +16,7 @@ pub(super) fn head(out: &mut Document, run: &str, what: &str, at: Timestamp, chr
     ));
     if !chronicle.exact {
         out.comment(
-            "Prometheus' record of its alerts could not be read: the measured times are those of polling, and some may be \
+            "Prometheus' record of its alerts was not read: the measured times are those of polling, and some may be \
              missing.",
         );
     }
