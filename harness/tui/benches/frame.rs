@@ -1,4 +1,4 @@
-//! What the view may cost, on a large cluster: `cargo bench -p harness-tui`. Prints a table, and fails if a bar is missed.
+//! What the view may cost, on a large cluster: `cargo bench -p harness-tui --bench frame`. Prints a table, and fails if a bar is missed.
 
 use std::{
     fs,

@@ -189,7 +189,8 @@ fn pausing_freezes_what_is_shown_and_nothing_else() {
     let same = |text: &str| text.lines().skip(2).take(36).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(same(&before), same(&paused), "the picture stands");
     press(&mut app, 's');
-    draw(&mut app, 120, 40);
+    app.update(Message::Closed);
+    assert!(text(&mut app, 120, 40).contains("the run is over: space shows its end"));
     press(&mut app, ' ');
     let after = text(&mut app, 120, 40);
     assert!(!after.contains("PAUSED") && after.contains("RECOVERY"), "{after}");

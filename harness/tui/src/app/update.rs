@@ -202,6 +202,9 @@ impl App {
 
     fn closed(&mut self, effects: &mut Vec<Effect>) {
         self.ui.over = true;
+        if self.ui.paused.is_some() {
+            self.ui.toast("the run is over: space shows its end", Role::Warn);
+        }
         if self.ui.leave_when_over || self.ui.finishing {
             effects.push(Effect::Quit { keep: false });
         }
