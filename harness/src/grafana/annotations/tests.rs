@@ -26,13 +26,14 @@ struct Kept {
 
 type Shared = Arc<Mutex<Kept>>;
 
-fn authorized(headers: &HeaderMap) -> Result<(), Response> {
+/// What to answer whoever does not show the token.
+fn refusal(headers: &HeaderMap) -> Option<Response> {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if given == Some(format!("Bearer {TOKEN}").as_str()) {
-        return Ok(());
+        return None;
     }
     let body = json!({ "message": "Invalid API key", "traceID": "" });
-    Err((Status::UNAUTHORIZED, Json(body)).into_response())
+    Some((Status::UNAUTHORIZED, Json(body)).into_response())
 }
 
 async fn list(
@@ -40,7 +41,7 @@ async fn list(
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = authorized(&headers) {
+    if let Some(refusal) = refusal(&headers) {
         return refusal;
     }
     let mut kept = kept.lock().unwrap();
@@ -51,7 +52,7 @@ async fn list(
 }
 
 async fn make(State(kept): State<Shared>, headers: HeaderMap, Json(mut one): Json<Value>) -> Response {
-    if let Err(refusal) = authorized(&headers) {
+    if let Some(refusal) = refusal(&headers) {
         return refusal;
     }
     let mut kept = kept.lock().unwrap();
