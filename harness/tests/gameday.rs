@@ -49,10 +49,22 @@ fn scenario(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("scenarios").join(name)
 }
 
+/// Directory of the last run.
+fn last(place: &Place) -> Option<PathBuf> {
+    let runs = fs::read_dir(place.path().join("state/runs")).into_iter().flatten().flatten();
+    runs.map(|entry| entry.path()).max()
+}
+
+/// What happened in the last run, for failures.
+fn told(place: &Place) -> String {
+    let mut narrator = harness_event::narrate::Narrator::default();
+    let lines = events(place).into_iter().filter_map(|event| narrator.tell(&event));
+    lines.map(|line| line.text + "\n").collect()
+}
+
 /// The facts of the last run.
 fn events(place: &Place) -> Vec<Event> {
-    let runs = fs::read_dir(place.path().join("state/runs")).into_iter().flatten().flatten();
-    let Some(last) = runs.map(|entry| entry.path()).max() else { return Vec::new() };
+    let Some(last) = last(place) else { return Vec::new() };
     let Ok(bytes) = fs::read(last.join("events.ndjson")) else { return Vec::new() };
     read_log(bytes.as_slice()).map(|log| log.events).unwrap_or_default()
 }
@@ -115,13 +127,15 @@ fn what_is_done_by_hand_is_undone_and_becomes_a_scenario() {
         "killed.txt",
         "inject scale deployment=redis replicas=0 duration=10m\nwait faults 10m\n",
     );
+    let before = last(&place);
     let mut command = place.command(&["gameday", "--keep", "--script", &drill]);
     let mut running = Killed(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let deadline = Instant::now() + PATIENCE;
     let struck = |event: &Event| matches!(event.kind, EventKind::FaultEffectObserved { .. });
-    let over = |event: &Event| matches!(event.kind, EventKind::RunFinished { .. });
-    while !events(&place).iter().any(struck) || events(&place).iter().any(over) {
-        assert!(Instant::now() < deadline, "the fault did not strike");
+    while last(&place) == before || !events(&place).iter().any(struck) {
+        let ended = running.0.try_wait().unwrap();
+        let late = Instant::now() > deadline;
+        assert!(ended.is_none() && !late, "the fault did not strike: {ended:?}\n{}", told(&place));
         thread::sleep(Duration::from_millis(20));
     }
     running.0.kill().unwrap();
