@@ -8,10 +8,10 @@ use std::{
 };
 
 use harness_engine::conductor::Controls;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::{
-    situation::{self, Situation},
+    situation::{self, Tracker},
     steps::{self, HELP, Step},
 };
 use crate::{
@@ -64,7 +64,7 @@ impl Script {
 /// Carries commands out and shows their answers.
 pub(super) struct Runner {
     pub(super) controls: Controls,
-    pub(super) situation: watch::Receiver<Situation>,
+    pub(super) situation: Tracker,
     pub(super) out: Output,
 }
 

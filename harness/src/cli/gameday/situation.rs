@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use harness_engine::Log;
-use harness_event::{EventKind, LabelMatcher, Labels, Plan};
-use tokio::sync::watch;
+use harness_event::{Event, EventKind, LabelMatcher, Labels, Plan};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::steps::Wait;
 
@@ -86,9 +86,16 @@ impl Situation {
     }
 }
 
+/// What is on, kept up to date from a log. Nothing lies between a fact and its reader: what was recorded before somebody waits is
+/// known to who waits.
+pub(super) struct Tracker {
+    facts: UnboundedReceiver<Event>,
+    now: Situation,
+}
+
 /// Follows a log.
-pub(super) fn follow(log: &Log, plan: &Plan) -> watch::Receiver<Situation> {
-    let mut facts = log.listen(|kind| {
+pub(super) fn follow(log: &Log, plan: &Plan) -> Tracker {
+    let facts = log.listen(|kind| {
         matches!(
             kind,
             EventKind::FaultRequested { .. }
@@ -101,20 +108,32 @@ pub(super) fn follow(log: &Log, plan: &Plan) -> watch::Receiver<Situation> {
                 | EventKind::SteadyStateChecked { .. }
         )
     });
-    let (sender, receiver) = watch::channel(Situation::of(plan));
-    tokio::spawn(async move {
-        while let Some(event) = facts.recv().await {
-            sender.send_modify(|situation| situation.add(&event.kind));
+    Tracker { facts, now: Situation::of(plan) }
+}
+
+impl Tracker {
+    /// Until nothing is on that is waited for. False if no more facts come: the game day has ended.
+    async fn calm(&mut self, wait: Wait) -> bool {
+        loop {
+            while let Ok(event) = self.facts.try_recv() {
+                self.now.add(&event.kind);
+            }
+            if self.now.still_on(wait).is_empty() {
+                return true;
+            }
+            match self.facts.recv().await {
+                Some(event) => self.now.add(&event.kind),
+                None => return false,
+            }
         }
-    });
-    receiver
+    }
 }
 
 /// Waits.
 ///
 /// # Errors
 /// What is still on when the patience is over.
-pub(super) async fn wait(situation: &mut watch::Receiver<Situation>, wait: Wait) -> Result<(), String> {
+pub(super) async fn wait(tracker: &mut Tracker, wait: Wait) -> Result<(), String> {
     let limit = match wait {
         Wait::For(length) => {
             tokio::time::sleep(length).await;
@@ -122,14 +141,11 @@ pub(super) async fn wait(situation: &mut watch::Receiver<Situation>, wait: Wait)
         }
         Wait::Faults(limit) | Wait::Loads(limit) | Wait::Alerts(limit) | Wait::Steady(limit) => limit,
     };
-    let calm = tokio::time::timeout(limit, situation.wait_for(|now| now.still_on(wait).is_empty()));
-    let calm = calm.await.map(|calm| calm.map(drop));
-    match calm {
-        Ok(Ok(())) => Ok(()),
-        // No more facts come: the game day has ended.
-        Ok(Err(_)) => Err("the game day is over".to_owned()),
+    match tokio::time::timeout(limit, tracker.calm(wait)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the game day is over".to_owned()),
         Err(_) => {
-            let on = situation.borrow().still_on(wait).join(", ");
+            let on = tracker.now.still_on(wait).join(", ");
             let what = if matches!(wait, Wait::Steady(_)) { "does not hold" } else { "still on" };
             Err(format!("{what} after {}: {on}", text(limit)))
         }

@@ -130,7 +130,8 @@ fn fault(kind: &str, values: &[&str]) -> Result<FaultSpec, String> {
 
 fn wait(words: &[&str]) -> Result<Wait, String> {
     const FORMS: &str = "wait: write `wait 10s`, or `wait` with faults, loads, alerts or steady";
-    let length = |text: &str| super::super::args::duration(text).map_err(|why| format!("wait {text}: {why}"));
+    let length =
+        |text: &str| super::super::values::duration(text).map_err(|why| format!("wait {text}: {why}"));
     let (what, limit) = match words {
         [what] => (*what, PATIENCE),
         [what @ ("faults" | "loads" | "alerts" | "steady"), limit] => (*what, length(limit)?),
