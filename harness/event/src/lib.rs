@@ -14,6 +14,7 @@ mod live;
 mod load;
 mod matcher;
 pub mod narrate;
+mod parts;
 mod plan;
 mod salvage;
 mod slo;
@@ -26,16 +27,17 @@ mod wire;
 pub use autoscaling::{AutoscalerExpectation, AutoscalerGoal, ObservedAutoscaler, ObservedBudget};
 pub use chronicle::{Chronicle, Deed, DeedKind, SeenAlert, WrittenNote};
 pub use event::Event;
-pub use kind::{
-    AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, EventKind,
-    IntervalEnd, Notification, NotifiedAlert, ObservedWorkload, Phase, PrometheusHealth, RunTarget, Sample,
-};
+pub use kind::EventKind;
 pub use live::{AlertRule, ClusterEvent, LogLine, ObservedPod, PodLog, PodUsage, RunMode};
 pub use load::{
     ExtractFrom, Extraction, Latency, LoadBody, LoadExpectation, LoadMeasure, LoadPart, LoadPhase,
     LoadSample, LoadSpec, LoadStart, LoadStats, LoadStep, RateStage,
 };
 pub use matcher::{LabelMatcher, Labels, MatchOp};
+pub use parts::{
+    AlertInterval, AlertSeries, AlertmanagerHealth, BaselineAlert, CancelReason, DetectionBound, IntervalEnd,
+    Notification, NotifiedAlert, ObservedWorkload, Phase, PrometheusHealth, RunTarget, Sample,
+};
 pub use plan::{
     AlertExpectation, AlertState, CompareOp, Comparison, Expectation, ExpectationKind, FaultAction,
     FaultSpec, HttpExpectation, HttpStep, Monitoring, Plan, PlannedHistory, ProbeSpec, PromqlExpectation,

@@ -8,7 +8,7 @@ use harness_event::{Labels, Millis};
 use harness_slo::compress::Length;
 use serde::Serialize;
 
-use super::{Context, addresses, args, slo_status};
+use super::{Context, addresses, slo_status, values};
 use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},
@@ -61,10 +61,10 @@ pub struct CheckArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     pub dashboards: Vec<PathBuf>,
     /// Ask this Prometheus: a URL, or service://NAMESPACE/NAME:PORT through the API server
-    #[arg(long, value_name = "ADDRESS", value_parser = args::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address)]
     pub prometheus: Option<String>,
     /// How far back queries look
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = args::length, requires = "prometheus")]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = values::length, requires = "prometheus")]
     pub since: Length,
     /// Show what each query returns
     #[arg(long, requires = "prometheus", conflicts_with = "json")]
@@ -95,7 +95,7 @@ pub struct InstallArgs {
     #[arg(long, value_name = "URL")]
     pub prometheus_url: String,
     /// How often that Prometheus scrapes
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = args::length)]
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::length)]
     pub scrape_interval: Length,
 }
 

@@ -30,6 +30,7 @@ mod slo_status;
 mod status;
 mod up;
 mod validate;
+mod values;
 mod watch;
 
 pub use args::{App, GlobalArgs};

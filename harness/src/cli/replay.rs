@@ -10,7 +10,7 @@ use harness_tui::{
     replay::{Deck, Tape},
 };
 
-use super::{Context, args::duration, reports, signals};
+use super::{Context, reports, signals, values::duration};
 use crate::{
     exit_code,
     expected_error::{ExpectedError, chain},

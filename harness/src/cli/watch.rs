@@ -6,7 +6,7 @@ use clap::Args;
 use harness_engine::{Log, Scope, WatchOptions, watch_cluster};
 use harness_tui::{Mode, Options};
 
-use super::{Context, args::address, reports, signals::Cancel};
+use super::{Context, reports, signals::Cancel, values::address};
 use crate::{
     exit_code,
     expected_error::ExpectedError,
