@@ -61,6 +61,21 @@ fn eight_days() -> Place {
     place
 }
 
+#[test]
+fn a_run_that_is_still_running_is_no_regression() {
+    let place = eight_days();
+    let whole = log(9, 40);
+    let begun: String = whole.split_inclusive('\n').take(9).collect();
+    let folder = write(&place, &id(9), &begun);
+    let writer = OpenOptions::new().append(true).open(folder.join("events.ndjson")).unwrap();
+    writer.lock().unwrap();
+    let ran = run(&place, &["compare", "--last", "5", "--json"]).expect(0);
+    assert_eq!(json(&ran)["comparison"]["b"]["id"], id(8), "{}", ran.out);
+    drop(writer);
+    // Its process is gone: now it has an end of its own, and not a good one.
+    run(&place, &["compare", "--last", "5", "--fail-on-regression"]).expect(7);
+}
+
 fn json(ran: &Ran) -> serde_json::Value {
     serde_json::from_str(&ran.out).unwrap()
 }

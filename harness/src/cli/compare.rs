@@ -2,7 +2,7 @@
 
 use clap::Args;
 use harness_history::{
-    Entry, History, Query, Run,
+    Ending, Entry, History, Query, Run,
     compare::{self, Comparison},
     show,
 };
@@ -133,8 +133,15 @@ async fn pair(
 async fn newest(number: u32, args: &CompareArgs, history: &mut History) -> Result<Comparison, ExpectedError> {
     let found = history.matching(args.scenario.as_deref(), None).await;
     let (scenarios, _) = found.map_err(|error| history::failed(&error))?;
-    let query =
-        Query { scenarios, modes: Some(vec!["scenario".to_owned()]), limit: Some(1), ..Query::default() };
+    // One that is still running has proved nothing yet, for better or for worse.
+    let over = Ending::ALL.into_iter().filter(|ending| *ending != Ending::Running);
+    let query = Query {
+        scenarios,
+        modes: Some(vec!["scenario".to_owned()]),
+        outcomes: Some(over.map(|ending| ending.word().to_owned()).collect()),
+        limit: Some(1),
+        ..Query::default()
+    };
     let runs = history.runs(&query).await.map_err(|error| history::failed(&error))?;
     let run = runs.into_iter().map(|(run, _)| run).next().ok_or_else(|| ExpectedError::Usage {
         message: "there is no such run yet".to_owned(),

@@ -23,6 +23,8 @@ use crate::{expected_error::chain, output::Output};
 
 /// Lines that are kept, to be shown should the terminal view fail.
 const KEPT: usize = 500;
+/// How long the terminal view may take to leave the screen when the run is told to end.
+const LEAVE_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How things are shown.
 pub(crate) struct ViewOptions {
@@ -125,7 +127,8 @@ impl Live {
             _ = &mut left => {}
             () = leave.cancelled() => {
                 sender.leave();
-                let _ = left.await;
+                // A terminal that takes no output any more must not keep the run from its end.
+                let _ = tokio::time::timeout(LEAVE_LIMIT, left).await;
             }
         }
     }
