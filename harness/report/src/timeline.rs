@@ -51,8 +51,10 @@ pub struct FaultSpan {
     pub revert_at: Option<Timestamp>,
     /// When the world was seen to be as before.
     pub healed_at: Option<Timestamp>,
-    /// What went wrong with it.
+    /// What went wrong with it. That it could not be undone is told only if it never was.
     pub error: Option<String>,
+    /// Why the last try to undo it failed, while the log is folded.
+    revert_error: Option<String>,
     /// Somebody wanted it undone before its time.
     pub stopped: bool,
 }
@@ -125,6 +127,9 @@ impl Timeline {
                 kind => timeline.add_fault(kind),
             }
         }
+        for fault in &mut timeline.faults {
+            fault.error = fault.revert_error.take().or_else(|| fault.error.take());
+        }
         timeline
     }
 
@@ -148,6 +153,7 @@ impl Timeline {
                 revert_at: None,
                 healed_at: None,
                 error: None,
+                revert_error: None,
                 stopped: false,
             });
             self.faults.len() - 1
@@ -178,10 +184,11 @@ impl Timeline {
                 self.fault(fault).revert_at.get_or_insert(*sent_at);
             }
             EventKind::FaultRevertVerified { fault, effect_at, .. } => {
-                self.fault(fault).healed_at = Some(*effect_at);
+                let span = self.fault(fault);
+                (span.healed_at, span.revert_error) = (Some(*effect_at), None);
             }
             EventKind::FaultRevertFailed { fault, error } => {
-                self.fault(fault).error = Some(format!("could not be undone: {error}"));
+                self.fault(fault).revert_error = Some(format!("could not be undone: {error}"));
             }
             _ => {}
         }
@@ -236,5 +243,24 @@ mod tests {
         assert_eq!((fault.revert_at, fault.healed_at), (None, None));
         assert_eq!(fault.span().map(|(_, to)| to), Some(None));
         assert!(!fault.what.is_empty() && !fault.inverse.is_empty());
+    }
+
+    #[test]
+    fn what_was_undone_at_last_is_not_told_as_left() {
+        let mut kinds = testkit::passing_run();
+        let verified =
+            kinds.iter().position(|kind| matches!(kind, EventKind::FaultRevertVerified { .. })).unwrap();
+        let EventKind::FaultRevertVerified { fault, .. } = &kinds[verified] else { unreachable!() };
+        let missing = EventKind::FaultEffectMissing { fault: fault.clone(), detail: "all is well".into() };
+        let failed = EventKind::FaultRevertFailed { fault: fault.clone(), error: "refused".into() };
+        kinds.insert(verified, failed.clone());
+        assert_eq!(Timeline::of(&testkit::log(kinds.clone())).faults[0].error, None);
+        // Another thing that went wrong with it stays.
+        kinds.insert(verified, missing);
+        let error = Timeline::of(&testkit::log(kinds.clone())).faults[0].error.clone();
+        assert_eq!(error.as_deref(), Some("its effect was not seen: all is well"));
+        kinds.push(failed);
+        let error = Timeline::of(&testkit::log(kinds)).faults[0].error.clone();
+        assert_eq!(error.as_deref(), Some("could not be undone: refused"));
     }
 }

@@ -23,8 +23,10 @@ pub struct Deed {
     pub reason: Option<String>,
     /// Objects that a fault touched.
     pub targets: Vec<String>,
-    /// What went wrong with it.
+    /// What went wrong with it. That it could not be undone is told only if it never was.
     pub error: Option<String>,
+    /// Why the last try to undo it failed, while the log is folded.
+    revert_error: Option<String>,
 }
 
 /// What was done.
@@ -50,6 +52,7 @@ impl Deed {
             reason: None,
             targets,
             error: None,
+            revert_error: None,
         }
     }
 
@@ -92,6 +95,9 @@ pub(super) fn of(events: &[Event]) -> Vec<Deed> {
             kind => add(&mut deeds, kind),
         }
     }
+    for deed in &mut deeds {
+        deed.error = deed.revert_error.take().or_else(|| deed.error.take());
+    }
     deeds.sort_by_key(|deed| deed.began_at.map_or((1, Timestamp(0)), |began| (0, began)));
     deeds
 }
@@ -104,12 +110,17 @@ fn add(deeds: &mut [Deed], kind: &EventKind) {
         EventKind::FaultApplied { sent_at, .. } => deed.began_at = Some(*sent_at),
         EventKind::FaultEffectObserved { effect_at, .. } => deed.effect_at = Some(*effect_at),
         EventKind::FaultApplyFailed { error, .. }
-        | EventKind::FaultRevertFailed { error, .. }
         | EventKind::FaultEffectMissing { detail: error, .. }
         | EventKind::LoadFailed { error, .. } => deed.error = Some(error.clone()),
         EventKind::FaultStopped { .. } | EventKind::LoadStopped { .. } => deed.stopped = true,
-        EventKind::FaultRevertStarted { sent_at, .. } => deed.ending_at = Some(*sent_at),
-        EventKind::FaultRevertVerified { effect_at, .. } => deed.over_at = Some(*effect_at),
+        // A revert that had to be tried again began with its first try.
+        EventKind::FaultRevertStarted { sent_at, .. } => {
+            deed.ending_at.get_or_insert(*sent_at);
+        }
+        EventKind::FaultRevertFailed { error, .. } => deed.revert_error = Some(error.clone()),
+        EventKind::FaultRevertVerified { effect_at, .. } => {
+            (deed.over_at, deed.revert_error) = (Some(*effect_at), None);
+        }
         EventKind::LoadStarted { started_at, .. } => {
             (deed.began_at, deed.effect_at) = (Some(*started_at), Some(*started_at));
         }

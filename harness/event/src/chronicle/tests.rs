@@ -84,3 +84,17 @@ fn an_alert_belongs_to_the_fault_that_was_on_rather_than_to_the_load_beside_it()
     assert_eq!(names, [FAULT, "users"]);
     assert_eq!(chronicle.alerts[0].after, Some(0));
 }
+
+#[test]
+fn a_fault_that_was_undone_at_last_is_not_told_as_left() {
+    let mut run = passing_run();
+    let verified = run.iter().position(|kind| matches!(kind, EventKind::FaultRevertVerified { .. })).unwrap();
+    let failed = EventKind::FaultRevertFailed { fault: FAULT.into(), error: "refused".into() };
+    let again = EventKind::FaultRevertStarted { fault: FAULT.into(), sent_at: at(26_000) };
+    run.splice(verified..verified, [failed.clone(), again]);
+    let deed = Chronicle::of(&log(run.clone())).deeds[0].clone();
+    assert_eq!((deed.error, deed.over_at), (None, Some(at(27_000))));
+    assert_eq!(deed.ending_at, Some(at(25_000)), "with the first try");
+    run.push(failed);
+    assert_eq!(Chronicle::of(&log(run)).deeds[0].error.as_deref(), Some("refused"));
+}

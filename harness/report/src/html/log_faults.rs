@@ -4,6 +4,9 @@ use harness_event::{EventKind, FaultAction, FaultSpec, LoadSample, LoadSpec};
 
 use super::log::Log;
 
+/// What is said of a fault that is still on; once it is undone, only of the tries before.
+const NOT_UNDONE: &str = "could not be undone";
+
 /// One fault. Times since the start of the run.
 #[derive(Debug)]
 pub(super) struct FaultStory<'a> {
@@ -144,9 +147,12 @@ impl<'a> Log<'a> {
             }
             EventKind::FaultRevertVerified { effect_at, .. } => {
                 fault.healed = Some((*effect_at - zero).0);
+                for (_, what, _) in fault.errors.iter_mut().filter(|(_, what, _)| *what == NOT_UNDONE) {
+                    *what = "could not be undone at first";
+                }
             }
             EventKind::FaultRevertFailed { error, .. } => {
-                fault.errors.push((at, "could not be undone", error));
+                fault.errors.push((at, NOT_UNDONE, error));
             }
             _ => {}
         }
