@@ -16,7 +16,7 @@ use super::{
     cluster_events::cluster_event,
     pod::{observed_pod, owner},
     pod_log::said,
-    redact::{plain, redact},
+    redact::{plain, redact, redact_lines, redact_named, redact_words},
 };
 
 /// Time limit of each answer.
@@ -128,7 +128,7 @@ fn metadata(page: &mut Page, pod: &Pod, now: Timestamp) {
     }
     let pairs = |map: Option<&std::collections::BTreeMap<String, String>>| {
         let all = map.into_iter().flatten().filter(|(name, _)| *name != LAST_APPLIED);
-        all.map(|(name, value)| redact(&format!("{name}={value}"))).collect::<Vec<_>>()
+        all.map(|(name, value)| redact_named(name, value)).collect::<Vec<_>>()
     };
     page.list(0, "Labels", pairs(pod.metadata.labels.as_ref()));
     page.list(0, "Annotations", pairs(pod.metadata.annotations.as_ref()));
@@ -170,10 +170,10 @@ fn containers(
             format!("{}/{}{name}", port.container_port, port.protocol.as_deref().unwrap_or("TCP"))
         });
         page.list(2, "Ports", ports);
-        let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default().join(" ");
+        let words = |words: &Option<Vec<String>>| redact_words(words.as_deref().unwrap_or_default());
         for (name, text) in [("Command", words(&one.command)), ("Args", words(&one.args))] {
             if !text.is_empty() {
-                page.field(2, name, redact(&format!(" {text}")).trim_start());
+                page.field(2, name, text);
             }
         }
         if let Some(status) = status {
@@ -220,7 +220,7 @@ fn containers(
 fn variable(variable: &EnvVar) -> String {
     let name = &variable.name;
     let Some(from) = &variable.value_from else {
-        return redact(&format!("{name}={}", variable.value.as_deref().unwrap_or("")));
+        return redact_named(name, variable.value.as_deref().unwrap_or(""));
     };
     if let Some(secret) = &from.secret_key_ref {
         return format!("{name}=<key {} of Secret {}>", secret.key, secret.name);
@@ -256,12 +256,12 @@ fn state(page: &mut Page, name: &str, state: Option<&ContainerState>, now: Times
         let reason = ended.reason.as_deref().unwrap_or("Terminated");
         page.field(2, name, format_args!("{reason}: {how}{}", ago(&ended.finished_at)));
         if let Some(message) = ended.message.as_deref().filter(|message| !message.trim().is_empty()) {
-            page.list(3, "Message", message.lines().map(redact).collect::<Vec<_>>());
+            page.list(3, "Message", redact_lines(message).lines().map(str::to_owned).collect::<Vec<_>>());
         }
     } else if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref().unwrap_or("Waiting");
         let message =
-            waiting.message.as_deref().map_or_else(String::new, |text| format!(": {}", redact(text)));
+            waiting.message.as_deref().map_or_else(String::new, |text| format!(": {}", redact_lines(text)));
         page.field(2, name, format_args!("{reason}{message}"));
     } else {
         page.field(2, name, "Waiting");
@@ -280,7 +280,7 @@ fn described_probe(probe: &Probe) -> String {
     } else if let Some(socket) = &probe.tcp_socket {
         format!("tcp-socket :{}", port(&socket.port))
     } else if let Some(exec) = &probe.exec {
-        redact(&format!("exec {}", exec.command.clone().unwrap_or_default().join(" ")))
+        format!("exec {}", redact_words(exec.command.as_deref().unwrap_or_default()))
     } else if let Some(grpc) = &probe.grpc {
         format!("grpc :{}", grpc.port)
     } else {
@@ -401,6 +401,35 @@ mod tests {
         let text = text(&pod(), Ok(vec![]), Timestamp::parse("2026-11-21T10:05:00Z").unwrap());
         assert!(!text.contains("s3cr3t"), "{text}");
         assert!(text.contains("TOKEN=<key token of Secret web>"), "{text}");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_in_it() {
+        let mut pod = pod();
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEs3cr3t\n-----END RSA PRIVATE KEY-----";
+        let variable = |name: &str, value: &str| EnvVar {
+            name: name.into(),
+            value: Some(value.into()),
+            ..Default::default()
+        };
+        let spec = pod.spec.as_mut().unwrap();
+        spec.containers[0].env = Some(vec![
+            variable("DB_PASSWORD", "correct s3cr3t"),
+            variable("DB_PASS", "s3cr3t"),
+            variable("TLS", key),
+            variable("COLOURED", "pass\u{1b}[0mword=s3cr3t"),
+        ]);
+        spec.containers[0].command = Some(vec!["web".into(), "--password".into(), "correct s3cr3t".into()]);
+        let annotations = pod.metadata.annotations.as_mut().unwrap();
+        annotations.insert("example.com/password".into(), "correct s3cr3t".into());
+        annotations.insert("example.com/key".into(), key.into());
+        annotations.insert(
+            "example.com/original".into(),
+            r#"{"env":[{"name":"DB_PASS","value":"a s3cr3t"}]}"#.into(),
+        );
+        let text = text(&pod, Ok(vec![]), Timestamp(0));
+        assert!(!text.contains("s3cr3t"), "{text}");
+        assert!(text.contains("DB_PASSWORD=[redacted]") && text.contains("example.com/original="), "{text}");
     }
 
     #[test]
