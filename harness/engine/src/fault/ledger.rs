@@ -327,8 +327,17 @@ impl Ledger {
     /// If it is not durable. The fault must not be applied then.
     pub async fn plan(&mut self, fault: &str, snapshot: Snapshot) -> Result<(), LedgerError> {
         self.file.entries.push(Entry { fault: fault.to_owned(), snapshot, reverted: false });
-        self.write_file()?;
-        self.patch().await
+        let durable = match self.write_file() {
+            Ok(()) => self.patch().await,
+            Err(error) => Err(error),
+        };
+        if durable.is_err() {
+            // It will not be applied. An entry that stayed would be undone all the same, to what is an old state by then.
+            self.file.entries.pop();
+            // Where this fails as well, the file is brought up to date with the next entry.
+            let _ = self.write_file();
+        }
+        durable
     }
 
     /// Notes that a fault is undone.
