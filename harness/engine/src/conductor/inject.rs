@@ -143,6 +143,15 @@ async fn timeline(
         ends.one();
         return true;
     }
+    loads.begin_during().await;
+    if session.cancel.is_cancelled() {
+        // Cancelled while the inverse was being written down: nothing is applied any more, and nothing is there to undo.
+        if let Err(error) = ledger.lock().await.reverted(&name).await {
+            session.log.note(format!("the ledger could not be brought up to date: {}", chain(&error)));
+        }
+        ends.one();
+        return true;
+    }
     session.log.record(EventKind::FaultPlanned {
         fault: name.clone(),
         action: fault.spec.action.clone(),
@@ -151,8 +160,7 @@ async fn timeline(
     });
     // Cancelled with the run, or by hand.
     let stop = session.faults.begins(&name, &session.cancel);
-    loads.begin_during().await;
-    if apply(session, &fault, &stop).await {
+    if !stop.is_cancelled() && apply(session, &fault, &stop).await {
         stop.run_until_cancelled(sleep_until(Instant::now() + fault.spec.duration.to_duration())).await;
     }
     session.faults.ends(&name);

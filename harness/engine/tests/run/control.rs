@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use harness_engine::conductor::Control;
+use harness_engine::{
+    conductor::Control,
+    fault::{Ledger, read_ledger},
+};
 use harness_event::{
     EventKind, Expectation, ExpectationKind, FaultAction, FaultSpec, Millis, Outcome, Plan,
     WorkloadExpectation, WorkloadRef,
@@ -108,4 +111,29 @@ async fn a_fault_is_stopped_by_hand() {
     assert_eq!(rights.refused(), Vec::<String>::new());
     // What a view needs is there, too.
     fixture.place("the rules", |kind| matches!(kind, EventKind::AlertRulesRead { .. }));
+}
+
+/// A signal comes while the inverse is being written down, which may take seconds.
+#[tokio::test]
+async fn nothing_is_applied_after_the_run_was_cancelled() {
+    let fixture = Fixture { cancel_at_ledger: true, ..Fixture::new().await };
+    let (api, controller) = deployment(&fixture).await;
+    let generation = api.get("db").await.unwrap().metadata.generation;
+    let verdict = fixture.run(plan(&fixture)).await;
+    controller.abort();
+    let kinds = fixture.kinds();
+    assert_eq!(verdict.outcome, Outcome::Aborted, "{verdict:#?}\n{}", written(&kinds));
+    fixture.place("readiness", |kind| matches!(kind, EventKind::ReadinessProven { .. }));
+    let touched = |kind: &EventKind| {
+        matches!(kind, EventKind::FaultApplied { .. } | EventKind::FaultRevertStarted { .. })
+    };
+    assert!(!kinds.iter().any(touched), "{}", written(&kinds));
+    assert_eq!(
+        api.get("db").await.unwrap().metadata.generation,
+        generation,
+        "neither changed nor changed back"
+    );
+    let ledger = read_ledger(fixture.dir()).unwrap().unwrap();
+    assert_eq!((ledger.entries.len(), ledger.unreverted().count()), (1, 0));
+    assert!(Ledger::in_cluster(&fixture.client(), "default").await.unwrap().is_none());
 }

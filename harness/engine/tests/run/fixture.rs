@@ -6,6 +6,12 @@ use std::{
     time::Duration,
 };
 
+use axum::{
+    Router,
+    extract::Request,
+    http::Method,
+    middleware::{Next, from_fn},
+};
 use cluster::{
     api::{ApiServer, ApiServerConfig},
     net::Addresses,
@@ -39,6 +45,8 @@ pub struct Fixture {
     pub wishes: Mutex<Option<mpsc::Receiver<Control>>>,
     /// What the run may do; everything if none are given.
     pub rights: Option<Rights>,
+    /// The run is cancelled while the inverse of its first fault is written down in the cluster.
+    pub cancel_at_ledger: bool,
 }
 
 impl Fixture {
@@ -53,7 +61,18 @@ impl Fixture {
         let (cancel, log) = (CancellationToken::new(), Log::unrecorded());
         let (control, wishes) = mpsc::channel(4);
         let wishes = Mutex::new(Some(wishes));
-        Self { server, stack, dir, cancel, log, compression: None, control, wishes, rights: None }
+        Self {
+            server,
+            stack,
+            dir,
+            cancel,
+            log,
+            compression: None,
+            control,
+            wishes,
+            rights: None,
+            cancel_at_ledger: false,
+        }
     }
 
     pub fn client(&self) -> Client {
@@ -105,6 +124,7 @@ impl Fixture {
         };
         let router = self.server.router();
         let router = self.rights.as_ref().map_or(router.clone(), |rights| rights.over(router));
+        let router = if self.cancel_at_ledger { self.cancelling(router) } else { router };
         let target = Target {
             client: Client::new(router, "default"),
             context: "test".into(),
@@ -112,6 +132,17 @@ impl Fixture {
             own_stack: false,
         };
         run(options, &target, &self.log).await
+    }
+
+    fn cancelling(&self, router: Router) -> Router {
+        let cancel = self.cancel.clone();
+        let layer = from_fn(move |request: Request, next: Next| {
+            if request.method() == Method::PATCH && request.uri().path().ends_with("/sre-harness-ledger") {
+                cancel.cancel();
+            }
+            next.run(request)
+        });
+        Router::new().fallback_service(router).layer(layer)
     }
 
     pub fn kinds(&self) -> Vec<EventKind> {
