@@ -1,6 +1,6 @@
 //! `recover`: undoes what an interrupted run left.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use harness_event::{CancelReason, EventKind, ReadError, ReadLog, Timestamp, Verdict, read_log};
 use kube::Client;
@@ -12,18 +12,18 @@ use crate::{
     monitor::chain,
 };
 
+/// Name of the log of a recovery that is not in the run's own.
+const RECOVERY: &str = "recovery.ndjson";
+
 /// Why a run could not be recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The log could not be read.
-    #[error("the run's event log could not be read")]
-    Log(#[source] ReadError),
     /// The log could not be written.
     #[error("the run's event log could not be continued")]
-    Write(#[source] std::io::Error),
+    Write(#[source] io::Error),
     /// Its process is alive.
     #[error(
         "run {run} is still going on in process {pid}; stop that process (SIGINT) and it rolls back by itself"
@@ -44,8 +44,11 @@ pub struct Recovered {
     pub reverted: Vec<String>,
     /// What could not be undone, and why.
     pub left: Vec<String>,
-    /// The run's verdict now, if its log is here.
+    /// The run's verdict now, if its log is here and sound.
     pub verdict: Option<Verdict>,
+    /// Why the run's log could not be continued, and where is recorded instead what was done. The faults are undone all the same:
+    /// what that takes is in the ledger.
+    pub log_problem: Option<String>,
 }
 
 /// Recovers the run of a directory. `None` if there is nothing to do.
@@ -60,18 +63,45 @@ pub async fn recover(client: &Client, run_dir: &Path) -> Result<Option<Recovered
         return Ok(None);
     }
     still_running(&file)?;
-    let path = run_dir.join("events.ndjson");
-    let text = std::fs::read(&path).map_err(RecoverError::Write)?;
-    let ReadLog { events, torn } = read_log(text.as_slice()).map_err(RecoverError::Log)?;
-    let log = Log::reopen(&path, events, torn, None).map_err(RecoverError::Write)?;
+    let (log, log_problem) = match continued(&run_dir.join("events.ndjson")) {
+        Ok(log) => {
+            log.record(EventKind::RunCancelled { reason: CancelReason::Recovered });
+            (log, None)
+        }
+        Err(error) => {
+            let (log, place) = beside(run_dir);
+            (log, Some(format!("{}; what was done is recorded {place}", chain(&error))))
+        }
+    };
     let mut ledger = Ledger::resume(client, run_dir, file.clone());
-    log.record(EventKind::RunCancelled { reason: CancelReason::Recovered });
     let (reverted, left) = revert_entries(client, &log, &mut ledger).await;
     ledger.close().await?;
     if let Some(error) = log.failure() {
-        return Err(RecoverError::Write(std::io::Error::other(error)));
+        return Err(RecoverError::Write(io::Error::other(error)));
     }
-    Ok(Some(Recovered { run: file.run, reverted, left, verdict: Some(Verdict::of(&log.events())) }))
+    let verdict = log_problem.is_none().then(|| Verdict::of(&log.events()));
+    Ok(Some(Recovered { run: file.run, reverted, left, verdict, log_problem }))
+}
+
+/// The log of a run, to be gone on with. One that is damaged is left as it is.
+fn continued(path: &Path) -> Result<Log, ReadError> {
+    let text = fs::read(path)?;
+    let ReadLog { events, torn } = read_log(text.as_slice())?;
+    Ok(Log::reopen(path, events, torn, None)?)
+}
+
+/// A log of the recovery alone, and where it is. Where none can be written, that is no reason to leave a fault on.
+fn beside(run_dir: &Path) -> (Log, String) {
+    let mut number = 1;
+    loop {
+        let name = if number == 1 { RECOVERY.to_owned() } else { format!("recovery-{number}.ndjson") };
+        match Log::create(&run_dir.join(&name), None) {
+            Ok(log) => return (log, format!("in {name} beside it")),
+            // Of an earlier recovery that was not complete.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return (Log::unrecorded(), format!("nowhere ({error})")),
+        }
+    }
 }
 
 /// Recovers what the ledger in a namespace says, for a run whose directory is on another machine. Whether that machine still
@@ -88,12 +118,12 @@ pub async fn recover_from_cluster(
     if file.is_here() {
         still_running(&file)?;
     }
-    std::fs::create_dir_all(run_dir).map_err(RecoverError::Write)?;
-    let log = Log::create(&run_dir.join("recovery.ndjson"), None).map_err(RecoverError::Write)?;
+    fs::create_dir_all(run_dir).map_err(RecoverError::Write)?;
+    let log = Log::create(&run_dir.join(RECOVERY), None).map_err(RecoverError::Write)?;
     let mut ledger = Ledger::resume(client, run_dir, file.clone());
     let (reverted, left) = revert_entries(client, &log, &mut ledger).await;
     ledger.close().await?;
-    Ok(Some(Recovered { run: file.run, reverted, left, verdict: None }))
+    Ok(Some(Recovered { run: file.run, reverted, left, verdict: None, log_problem: None }))
 }
 
 fn still_running(file: &LedgerFile) -> Result<(), RecoverError> {

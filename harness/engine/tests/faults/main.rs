@@ -2,13 +2,19 @@
 
 mod ledger;
 mod pods;
+mod recover;
+mod scale;
 
 use cluster::{
     api::{ApiServer, ApiServerConfig},
     net::Addresses,
 };
 use harness_engine::Target;
-use kube::Client;
+use k8s_openapi::{
+    api::apps::v1::Deployment,
+    serde_json::{from_value, json},
+};
+use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
 /// An API server without controllers: nothing happens in it that a test does not do.
@@ -30,6 +36,17 @@ impl Fixture {
 
     fn client(&self) -> Client {
         Client::new(self.server.router(), "default")
+    }
+
+    async fn deploy(&self, name: &str, replicas: i32) {
+        let labels = json!({ "app": name });
+        let pod = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "pause" }] } });
+        let object = json!({
+            "metadata": { "name": name },
+            "spec": { "replicas": replicas, "selector": { "matchLabels": labels }, "template": pod },
+        });
+        let api: Api<Deployment> = Api::namespaced(self.client(), "default");
+        api.create(&Default::default(), &from_value(object).unwrap()).await.unwrap();
     }
 
     fn target(&self) -> Target {
