@@ -2,7 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use harness_event::{CancelReason, EventKind, ReadError, ReadLog, Timestamp, Verdict, read_log};
+use harness_event::{
+    CancelReason, Event, EventKind, Millis, ReadError, ReadLog, Timestamp, Verdict, read_log,
+};
 use kube::Client;
 
 use super::inject::revert_and_verify;
@@ -14,6 +16,8 @@ use crate::{
 
 /// Name of the log of a recovery that is not in the run's own.
 const RECOVERY: &str = "recovery.ndjson";
+/// How long ago a revert may have failed at most to be taken for the last word.
+const LATELY: Millis = Millis(60_000);
 
 /// Why a run could not be recovered.
 #[derive(Debug, thiserror::Error)]
@@ -134,12 +138,13 @@ fn still_running(file: &LedgerFile) -> Result<(), RecoverError> {
 }
 
 /// Faults of which this process has just said that they could not be undone, with all the patience it has: trying once more
-/// would only keep people waiting for the same answer. The log of an earlier process does not count.
-fn given_up(log: &Log) -> Vec<String> {
+/// would only keep people waiting for the same answer. What it said longer ago does not count, for the cluster may have come back
+/// since; nor does the log of an earlier process.
+fn given_up(events: &[Event], now: Millis) -> Vec<&str> {
     let mut faults = Vec::new();
-    for event in log.events().into_iter().rev() {
-        match event.kind {
-            EventKind::FaultRevertFailed { fault, .. } => faults.push(fault),
+    for event in events.iter().rev().take_while(|event| now - event.elapsed <= LATELY) {
+        match &event.kind {
+            EventKind::FaultRevertFailed { fault, .. } => faults.push(fault.as_str()),
             EventKind::RunCancelled { reason: CancelReason::Recovered } => break,
             _ => {}
         }
@@ -153,8 +158,9 @@ pub(super) async fn revert_entries(
     log: &Log,
     ledger: &mut Ledger,
 ) -> (Vec<String>, Vec<String>) {
-    let given_up = given_up(log);
-    let open = |entry: &&Entry| !entry.reverted && !given_up.contains(&entry.fault);
+    let events = log.events();
+    let given_up = given_up(&events, log.elapsed());
+    let open = |entry: &&Entry| !entry.reverted && !given_up.contains(&entry.fault.as_str());
     let entries: Vec<_> = ledger.entries().iter().rev().filter(open).cloned().collect();
     let namespace = ledger.namespace().to_owned();
     let (mut reverted, mut left) = (Vec::new(), Vec::new());
@@ -181,4 +187,32 @@ pub(super) async fn revert_entries(
         }
     }
     (reverted, left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(elapsed: i64, kind: EventKind) -> Event {
+        Event { seq: 0, at: Timestamp(elapsed), elapsed: Millis(elapsed), kind }
+    }
+
+    fn failed(elapsed: i64, fault: &str) -> Event {
+        event(elapsed, EventKind::FaultRevertFailed { fault: fault.into(), error: "no answer".into() })
+    }
+
+    #[test]
+    fn only_what_failed_a_moment_ago_is_given_up() {
+        let events = [failed(1000, "an-hour-ago"), failed(3_600_000, "late"), failed(3_640_000, "last")];
+        assert_eq!(given_up(&events, Millis(3_650_000)), ["last", "late"]);
+        assert_eq!(given_up(&events, Millis(3_660_001)), ["last"]);
+        assert_eq!(given_up(&events, Millis(3_700_001)), [""; 0]);
+    }
+
+    #[test]
+    fn what_an_earlier_process_said_does_not_count() {
+        let recovered = event(2000, EventKind::RunCancelled { reason: CancelReason::Recovered });
+        let events = [failed(1000, "before"), recovered, failed(3000, "since")];
+        assert_eq!(given_up(&events, Millis(3000)), ["since"]);
+    }
 }

@@ -340,15 +340,8 @@ pub(super) async fn roll_back_rest(
     let Some(shared) = ledger.lock().await.take() else { return };
     {
         let mut own = shared.lock().await;
-        let events = log.events();
-        let tried = |fault: &str| {
-            let failed = |event: &harness_event::Event| matches!(&event.kind, EventKind::FaultRevertFailed { fault: name, .. } if name == fault);
-            events.iter().any(failed)
-        };
         // What could not be undone a moment ago, with all patience, is left to `recover`.
-        if !own.entries().iter().filter(|entry| !entry.reverted).all(|entry| tried(&entry.fault)) {
-            super::recover::revert_entries(&target.client, log, &mut own).await;
-        }
+        super::recover::revert_entries(&target.client, log, &mut own).await;
     }
     let Ok(own) = Arc::try_unwrap(shared) else { return };
     if let Err(error) = own.into_inner().close().await {
