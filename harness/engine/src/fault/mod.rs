@@ -12,5 +12,6 @@ mod restart;
 mod scale;
 mod wait;
 
+pub(crate) use delete_pods::ready_pods;
 pub use ledger::{Entry, Ledger, LedgerError, LedgerFile, read_ledger};
 pub use planned::{FaultError, Observed, PlannedFault, Snapshot};

@@ -1,6 +1,6 @@
 //! A fault with its targets found and its snapshot taken.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use harness_event::{FaultAction, FaultSpec, Timestamp, WorkloadRef};
 use kube::Client;
@@ -88,6 +88,9 @@ pub enum Snapshot {
         chosen: Vec<(String, String)>,
         /// Ready pods of the selector.
         ready: usize,
+        /// How many of them were of which Deployment. The others are of something else.
+        #[serde(default)]
+        deployments: BTreeMap<String, usize>,
     },
     /// A rollout that will be restarted.
     Rollout {
@@ -172,7 +175,7 @@ impl PlannedFault {
     pub async fn observe(&self, client: &Client, limit: Duration) -> Result<Observed, FaultError> {
         match (&self.spec.action, &self.snapshot) {
             (FaultAction::Scale { workload, replicas }, _) => {
-                scale::wait_replicas(client, &self.namespace, workload, *replicas, *replicas, limit).await
+                scale::wait_replicas(client, &self.namespace, workload, *replicas, limit).await
             }
             (_, Snapshot::Pods { chosen, .. }) => {
                 delete_pods::wait_gone(client, &self.namespace, chosen, limit).await
@@ -223,10 +226,10 @@ impl Snapshot {
     ) -> Result<Observed, FaultError> {
         match self {
             Self::Scale { workload, replicas, ready } => {
-                scale::wait_replicas(client, namespace, workload, *replicas, *ready, limit).await
+                scale::wait_restored(client, namespace, workload, *replicas, *ready, limit).await
             }
-            Self::Pods { selector, ready, .. } => {
-                delete_pods::wait_ready(client, namespace, selector, *ready, limit).await
+            Self::Pods { selector, ready, deployments, .. } => {
+                delete_pods::wait_ready(client, namespace, selector, *ready, deployments, limit).await
             }
             Self::Rollout { workload, ready, .. } => {
                 restart::wait_rolled_out(client, namespace, workload, *ready, limit).await

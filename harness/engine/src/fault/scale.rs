@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use harness_event::WorkloadRef;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
     runtime::watcher,
 };
 use serde_json::json;
 
 use super::{
     planned::{FaultError, Observed, Snapshot},
-    wait::{Seen, call, until},
+    wait::{Seen, call, following, until},
 };
 
 /// The Deployment behind a workload reference.
@@ -104,24 +104,70 @@ pub(super) async fn until_deployment(
     .await
 }
 
-/// Waits until the workload has exactly `desired` in its spec and, by its controller's word, `ready` ready replicas (at least,
-/// when it is brought back; exactly, when it was taken down).
+/// Waits until the workload has exactly `desired` in its spec and, by its controller's word, as many ready replicas.
 pub(super) async fn wait_replicas(
     client: &Client,
     namespace: &str,
     workload: &WorkloadRef,
     desired: i32,
-    ready: i32,
     limit: Duration,
 ) -> Result<Observed, FaultError> {
     until_deployment(client, namespace, workload, limit, |deployment| {
         let (has, is_ready) = replicas(deployment);
         let text = format!("{workload} has {is_ready} of {has} replicas ready");
-        let enough = if ready < desired { is_ready >= ready } else { is_ready == desired };
-        match has == desired && enough && current(deployment) {
+        match has == desired && is_ready == desired && current(deployment) {
             true => Seen::Yes(text),
-            false => Seen::NotYet(format!("{text}, not {ready} of {desired}")),
+            false => Seen::NotYet(format!("{text}, not {desired} of {desired}")),
         }
     })
     .await
+}
+
+/// Waits until the workload has its old number of replicas again, or the one that its autoscaler wants by now: once it has replicas
+/// again, they are the autoscaler's. Of either, as many are ready as were.
+pub(super) async fn wait_restored(
+    client: &Client,
+    namespace: &str,
+    workload: &WorkloadRef,
+    before: i32,
+    ready: i32,
+    limit: Duration,
+) -> Result<Observed, FaultError> {
+    following(
+        limit,
+        || autoscaled(client, namespace, workload),
+        |autoscaled, limit| async move {
+            until_deployment(client, namespace, workload, limit, |deployment| {
+                let (has, is_ready) = replicas(deployment);
+                let text = format!("{workload} has {is_ready} of {has} replicas ready");
+                let old =
+                    has == before && if ready < before { is_ready >= ready } else { is_ready == before };
+                let new = autoscaled == Some(has) && is_ready >= ready.min(has);
+                match (old || new) && current(deployment) {
+                    true => Seen::Yes(text),
+                    false => Seen::NotYet(match autoscaled {
+                        Some(wanted) => {
+                            format!("{text}, not {ready} of {before}, and its autoscaler wants {wanted}")
+                        }
+                        None => format!("{text}, not {ready} of {before}"),
+                    }),
+                }
+            })
+            .await
+        },
+    )
+    .await
+}
+
+/// What the autoscaler of a workload wants. None without one, and while it stands still: then it wants 0.
+async fn autoscaled(client: &Client, namespace: &str, workload: &WorkloadRef) -> Option<i32> {
+    let api: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), namespace);
+    // Where autoscalers cannot be read, only the old number is right.
+    let found = call("listing autoscalers", api.list(&ListParams::default())).await.ok()?;
+    let of_it = |autoscaler: &&HorizontalPodAutoscaler| {
+        let target = &autoscaler.spec.scale_target_ref;
+        (&target.kind, &target.name) == (&workload.kind, &workload.name)
+    };
+    let wanted = found.items.iter().find(of_it)?.status.as_ref()?.desired_replicas;
+    (wanted >= 1).then_some(wanted)
 }

@@ -10,10 +10,14 @@ use kube::{
     runtime::{WatchStreamExt, watcher},
 };
 
+use tokio::time::Instant;
+
 use super::planned::{FaultError, Observed};
 
 /// Time limit of one API call. kube has none for reads.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(10);
+/// Pause between two looks at what is wanted.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Runs one API call with a time limit.
 pub(super) async fn call<T>(
@@ -73,6 +77,35 @@ where
         // A watcher goes on for ever; if it does not, what it would have shown is not known.
         Ok(None) => Err(FaultError::NotSeen(format!("{last}; then the watch ended"))),
         Err(_) => Err(FaultError::NotSeen(format!("{last} after {}s", limit.as_secs_f64()))),
+    }
+}
+
+/// Waits for a state that depends on what is wanted: when that has become another one, the wait begins anew with it.
+pub(super) async fn following<T, R, W>(
+    limit: Duration,
+    wanted: impl Fn() -> R,
+    wait: impl Fn(T, Duration) -> W,
+) -> Result<Observed, FaultError>
+where
+    T: Clone + PartialEq,
+    R: Future<Output = T>,
+    W: Future<Output = Result<Observed, FaultError>>,
+{
+    let deadline = Instant::now() + limit;
+    loop {
+        let now = wanted().await;
+        let changed = async {
+            loop {
+                tokio::time::sleep(LOOK_AGAIN).await;
+                if wanted().await != now {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            seen = wait(now.clone(), deadline.saturating_duration_since(Instant::now())) => return seen,
+            () = changed => {}
+        }
     }
 }
 
