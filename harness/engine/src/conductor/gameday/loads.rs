@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::names::Names;
 use crate::{
     conductor::session::Session,
-    load::{LoadState, Loads, WorkerCommand, length, prepare_loads},
+    load::{Load, LoadState, Loads, WorkerCommand, length, prepare_loads},
 };
 
 /// A load in the background goes on until it is stopped; the worker is told an end all the same.
@@ -165,22 +165,32 @@ impl Shared {
         log.record(EventKind::LoadRequested { spec });
         let mut loads = Loads::launch(&prepared, &self.worker, log, &self.session.cancel);
         if let Some(load) = loads.timed().next() {
-            let state = tokio::select! {
-                state = load.wait(|state| *state != LoadState::Starting) => state,
-                () = stop.cancelled() => LoadState::Withdrawn,
-            };
-            let _ = answer.send(match state {
-                LoadState::Failed(error) => Err(error),
-                LoadState::Withdrawn => Err("it was stopped before it began".to_owned()),
-                _ => Ok(name.to_owned()),
-            });
-            load.start();
-            tokio::select! {
-                _ = load.wait(LoadState::is_over) => {}
-                () = stop.cancelled() => {}
+            let ready = get_ready(load, stop).await;
+            let begins = ready.is_ok();
+            let _ = answer.send(ready.map(|()| name.to_owned()));
+            if begins {
+                load.start();
+                tokio::select! {
+                    _ = load.wait(LoadState::is_over) => {}
+                    () = stop.cancelled() => {}
+                }
             }
         }
         loads.stop().await;
+    }
+}
+
+/// Waits until a load can begin. `Err` if it must not: why, for people.
+async fn get_ready(load: &Load, stop: &CancellationToken) -> Result<(), String> {
+    let state = tokio::select! {
+        biased;
+        () = stop.cancelled() => LoadState::Withdrawn,
+        state = load.wait(|state| *state != LoadState::Starting) => state,
+    };
+    match state {
+        LoadState::Failed(error) => Err(error),
+        LoadState::Withdrawn => Err("it was stopped before it began".to_owned()),
+        _ => Ok(()),
     }
 }
 
@@ -197,9 +207,41 @@ fn by_hand(spec: &LoadSpec, name: &str, now: Millis) -> LoadSpec {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use harness_event::verdict::testkit;
+    use kube::Client;
 
     use super::*;
+    use crate::Log;
+
+    /// Ready at once, and then it waits.
+    const READY: &str =
+        r#"echo '{"message":"hello","protocol":1}'; echo '{"message":"ready"}'; cat >/dev/null"#;
+
+    #[tokio::test]
+    async fn a_load_that_is_stopped_before_it_begins_never_begins() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut spec = testkit::load_spec("users", LoadStart::After(Millis(0)));
+        spec.steps
+            .iter_mut()
+            .for_each(|step| step.url = format!("http://{}/", listener.local_addr().unwrap()));
+        let plan = Plan { loads: vec![by_hand(&spec, "users", Millis(0))], ..testkit::plan() };
+        let nowhere = Client::new(axum::Router::<()>::new(), "default");
+        let prepared = prepare_loads(&plan, &nowhere, "test", Path::new("")).await.unwrap();
+        let worker = WorkerCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), READY.into()] };
+        let cancel = CancellationToken::new();
+        let mut loads = Loads::launch(&prepared, &worker, &Log::unrecorded(), &cancel);
+        let load = loads.timed().next().unwrap();
+        let stop = CancellationToken::new();
+        assert_eq!(get_ready(load, &stop).await, Ok(()));
+        // Whatever came first: who has stopped it is told so, and nobody starts it then.
+        stop.cancel();
+        for _ in 0..50 {
+            assert!(get_ready(load, &stop).await.unwrap_err().contains("stopped before it began"));
+        }
+        loads.stop().await;
+    }
 
     #[test]
     fn a_load_of_the_background_becomes_one_that_is_stopped_by_hand() {
