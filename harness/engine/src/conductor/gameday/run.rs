@@ -225,7 +225,11 @@ async fn serve(
         };
         // Who has gone away gets no answer.
         match command {
-            None | Some(Command::Finish) => return Ok(()),
+            None => {
+                session.log.note("nobody can command the game day any more: it ends");
+                return Ok(());
+            }
+            Some(Command::Finish) => return Ok(()),
             Some(Command::Targets(answer)) => faults.targets(answer),
             Some(Command::Plan(spec, answer)) => faults.plan(spec, answer),
             Some(Command::Inject(spec, answer)) => faults.inject(spec, answer),
