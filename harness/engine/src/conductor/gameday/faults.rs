@@ -49,6 +49,10 @@ struct On {
 struct Active {
     touched: BTreeSet<String>,
     stop: CancellationToken,
+    /// It is on record: `FaultPlanned` is there.
+    planned: bool,
+    /// Somebody has had enough of it.
+    stopped: bool,
     reverting: bool,
 }
 
@@ -120,18 +124,22 @@ impl Faults {
 
     /// Undoes a fault before its time.
     pub(super) fn stop(&self, name: &str) -> Result<(), String> {
-        let on = self.shared.on();
-        let fault = on.faults.get(name).ok_or_else(|| {
+        let mut on = self.shared.on();
+        let Some(fault) = on.faults.get_mut(name) else {
             let names: Vec<&str> = on.faults.keys().map(String::as_str).collect();
-            match names.as_slice() {
+            return Err(match names.as_slice() {
                 [] => format!("fault {name:?} is not on; no fault is"),
                 names => format!("fault {name:?} is not on; on are {}", names.join(", ")),
-            }
-        })?;
+            });
+        };
         if fault.reverting || fault.stop.is_cancelled() {
             return Err(format!("fault {name:?} is being undone already"));
         }
-        self.shared.session.log.record(EventKind::FaultStopped { fault: name.to_owned() });
+        fault.stopped = true;
+        // Before that there is no fault on record that could be stopped; it is written down right after it.
+        if fault.planned {
+            self.shared.session.log.record(EventKind::FaultStopped { fault: name.to_owned() });
+        }
         fault.stop.cancel();
         Ok(())
     }
@@ -261,7 +269,10 @@ impl Shared {
             return Err(Taken::Stale);
         }
         let stop = self.stop.child_token();
-        on.faults.insert(name.to_owned(), Active { touched, stop: stop.clone(), reverting: false });
+        on.faults.insert(
+            name.to_owned(),
+            Active { touched, stop: stop.clone(), planned: false, stopped: false, reverting: false },
+        );
         Ok(stop)
     }
 
@@ -285,6 +296,12 @@ impl Shared {
             targets: planned.targets(),
             inverse: planned.inverse(),
         });
+        if let Some(fault) = self.on().faults.get_mut(name) {
+            fault.planned = true;
+            if fault.stopped {
+                log.record(EventKind::FaultStopped { fault: name.clone() });
+            }
+        }
         Ok(())
     }
 }
