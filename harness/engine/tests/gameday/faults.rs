@@ -172,6 +172,65 @@ async fn without_monitoring_it_goes_on_unless_that_is_required() {
     assert!(fixture.ledger().await.is_none());
 }
 
+/// A fault is undone when the whole selector is as before: what else is on must not keep it from that.
+#[tokio::test]
+async fn a_fault_touches_every_pod_that_its_end_waits_for() {
+    let fixture = Fixture::new(&["api", "db"]).await;
+    pod_of(&fixture, "api").await;
+    pod_of(&fixture, "db").await;
+    let (controls, game_day) = fixture.start();
+    controls.inject(scale("db", LONG)).await.unwrap();
+    fixture.fact("the fault", seen("scale-db")).await;
+    // Only the pod of api would be deleted.
+    let values = [("selector", "tier=web"), ("count", "1"), ("duration", "1s")];
+    let refused = controls.inject(Fixture::fault("delete_pods", &values)).await.unwrap_err();
+    assert!(refused.contains("\"scale-db\" is on deployment/db already"), "{refused}");
+    controls.finish().await;
+    assert_eq!(game_day.await.unwrap().outcome, Outcome::Ended);
+}
+
+#[tokio::test]
+async fn a_fault_that_is_stopped_before_it_is_on_record_is_stopped_after() {
+    let fixture = Fixture::new(&["db"]).await;
+    let (controls, game_day) = fixture.start();
+    fixture
+        .fact("the fault phase", |kind| matches!(kind, EventKind::PhaseStarted { phase: Phase::Fault }))
+        .await;
+    fixture.hold_ledger(true);
+    let injected = tokio::spawn({
+        let controls = controls.clone();
+        async move { controls.inject(scale("db", LONG)).await }
+    });
+    eventually("the fault's place", || async { controls.stop_fault("scale-db").await.ok() }).await;
+    let again = controls.stop_fault("scale-db").await.unwrap_err();
+    assert!(again.contains("being undone already"), "{again}");
+    fixture.hold_ledger(false);
+    assert_eq!(injected.await.unwrap().as_deref(), Ok("scale-db"));
+    fixture.fact("its end", undone("scale-db")).await;
+    controls.finish().await;
+    assert_eq!(game_day.await.unwrap().outcome, Outcome::Ended);
+    let stopped = |kind: &EventKind| matches!(kind, EventKind::FaultStopped { fault } if fault == "scale-db");
+    fixture.in_order(&[&|kind| matches!(kind, EventKind::FaultPlanned { .. }), &stopped]);
+    let kinds = fixture.kinds();
+    assert_eq!(kinds.iter().filter(|kind| stopped(kind)).count(), 1, "{}", written(&kinds));
+    assert!(!kinds.iter().any(applied("scale-db")), "{}", written(&kinds));
+}
+
+#[tokio::test]
+async fn when_nobody_is_left_to_command_it_ends_and_says_why() {
+    let fixture = Fixture::new(&["db"]).await;
+    let (controls, game_day) = fixture.start();
+    controls.inject(scale("db", LONG)).await.unwrap();
+    drop(controls);
+    let verdict = tokio::time::timeout(Duration::from_secs(60), game_day).await.unwrap().unwrap();
+    assert_eq!(verdict.outcome, Outcome::Ended, "{verdict:#?}");
+    assert_eq!(fixture.replicas("db").await, 1);
+    fixture.in_order(&[
+        &|kind| matches!(kind, EventKind::Note { text } if text.contains("nobody can command the game day any more")),
+        &undone("scale-db"),
+    ]);
+}
+
 /// A ready pod of a Deployment.
 async fn pod_of(fixture: &Fixture, name: &str) {
     let api: Api<Pod> = Api::namespaced(fixture.client(), "default");
@@ -179,7 +238,7 @@ async fn pod_of(fixture: &Fixture, name: &str) {
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": "0b1d", "controller": true,
     });
     let pod = json!({
-        "metadata": { "name": format!("{name}-1"), "labels": { "app": name }, "ownerReferences": [owner] },
+        "metadata": { "name": format!("{name}-1"), "labels": { "app": name, "tier": "web" }, "ownerReferences": [owner] },
         "spec": { "containers": [{ "name": "c", "image": "pause" }] },
     });
     api.create(&Default::default(), &from_value(pod).unwrap()).await.unwrap();

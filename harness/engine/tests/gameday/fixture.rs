@@ -6,6 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use axum::{
+    Router,
+    extract::Request,
+    http::Method,
+    middleware::{Next, from_fn},
+};
 use cluster::{
     api::{ApiServer, ApiServerConfig},
     net::Addresses,
@@ -23,7 +29,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::worker;
@@ -40,6 +46,8 @@ pub struct Fixture {
     pub cancel: CancellationToken,
     pub loads: Vec<OfferedLoad>,
     pub require_monitoring: bool,
+    /// True while nobody can write to the ledger.
+    held: watch::Sender<bool>,
     _controllers: DropGuard,
 }
 
@@ -60,6 +68,7 @@ impl Fixture {
             cancel,
             loads: Vec::new(),
             require_monitoring: false,
+            held: watch::Sender::new(false),
             _controllers: stop.clone().drop_guard(),
         };
         for name in deployments {
@@ -74,12 +83,30 @@ impl Fixture {
     }
 
     pub fn target(&self) -> Target {
+        let held = self.held.clone();
+        let held = from_fn(move |request: Request, next: Next| {
+            let mut held = held.subscribe();
+            async move {
+                if request.method() == Method::PATCH
+                    && request.uri().path().ends_with("/configmaps/sre-harness-ledger")
+                {
+                    held.wait_for(|held| !held).await.unwrap();
+                }
+                next.run(request).await
+            }
+        });
+        let router = Router::new().fallback_service(self.server.router()).layer(held);
         Target {
-            client: self.client(),
+            client: Client::new(router, "default"),
             context: "test".into(),
             server: "https://127.0.0.1".into(),
             own_stack: false,
         }
+    }
+
+    /// Lets writes to the ledger wait, or go on.
+    pub fn hold_ledger(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     async fn deploy(&self, name: &str) {

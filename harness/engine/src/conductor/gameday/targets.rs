@@ -9,7 +9,10 @@ use kube::{
 };
 
 use super::super::{autoscaling::list, prepare::Stopped};
-use crate::fault::Snapshot;
+use crate::{
+    fault::{Snapshot, ready_pods},
+    monitor::chain,
+};
 
 /// Labels that are made by controllers, of which no two generations of pods have the same.
 const GENERATED: [&str; 4] = [
@@ -46,30 +49,34 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Targets, St
     Ok(Targets { workloads: workloads.into_iter().collect(), selectors: selectors.into_iter().collect() })
 }
 
-/// Everything that a fault changes, and what holds it: pods and the Deployments that they are of.
+/// Everything that a fault changes or waits for, and what holds it: pods and the Deployments that they are of. Of a selector these are
+/// all ready pods, also those that were not chosen: it is undone when as many of the selector are ready as before.
 pub(super) async fn touched(
     client: &Client,
     namespace: &str,
     snapshot: &Snapshot,
 ) -> Result<BTreeSet<String>, String> {
-    let chosen = match snapshot {
+    let (selector, chosen) = match snapshot {
         Snapshot::Scale { workload, .. } | Snapshot::Rollout { workload, .. } => {
             return Ok(BTreeSet::from([workload.to_string()]));
         }
-        Snapshot::Pods { chosen, .. } => chosen,
+        Snapshot::Pods { selector, chosen, .. } => (selector, chosen),
     };
     let (deployments, pods) =
-        tokio::join!(list::<Deployment>(client, namespace), list::<Pod>(client, namespace));
+        tokio::join!(list::<Deployment>(client, namespace), ready_pods(client, namespace, selector));
     let deployments = deployments.map_err(why)?.unwrap_or_default();
-    let pods = pods.map_err(why)?.unwrap_or_default();
-    let hit = |pod: &&Pod| chosen.iter().any(|(_, uid)| pod.uid().is_some_and(|found| found == *uid));
-    let pods: Vec<&Pod> = pods.iter().filter(hit).collect();
+    let pods = pods.map_err(|error| chain(&error))?;
     let holds = |deployment: &&Deployment| {
         let selector = Selector::try_from(deployment.spec.selector.clone());
         selector.is_ok_and(|selector| pods.iter().any(|pod| selector.matches(pod.labels())))
     };
-    let names = chosen.iter().map(|(name, _)| format!("pod/{name}"));
-    Ok(deployments.iter().filter(holds).map(workload).chain(names).collect())
+    let names = pods.iter().map(ResourceExt::name_any).chain(chosen.iter().map(|(name, _)| name.clone()));
+    Ok(deployments
+        .iter()
+        .filter(holds)
+        .map(workload)
+        .chain(names.map(|name| format!("pod/{name}")))
+        .collect())
 }
 
 fn workload(deployment: &Deployment) -> String {
