@@ -3,7 +3,7 @@ use std::time::Duration;
 use harness_engine::fault::Ledger;
 use harness_event::{EventKind, Millis, Outcome, Phase};
 use k8s_openapi::{
-    api::core::v1::Pod,
+    api::{apps::v1::Deployment, core::v1::Pod},
     serde_json::{from_value, json},
 };
 use kube::{
@@ -229,6 +229,43 @@ async fn when_nobody_is_left_to_command_it_ends_and_says_why() {
         &|kind| matches!(kind, EventKind::Note { text } if text.contains("nobody can command the game day any more")),
         &undone("scale-db"),
     ]);
+}
+
+/// What a revert needs was away, and came back later.
+#[tokio::test]
+async fn a_fault_that_could_not_be_undone_is_undone_when_somebody_asks_again() {
+    let fixture = Fixture::new(&["db", "api"]).await;
+    let (controls, game_day) = fixture.start();
+    controls.inject(scale("db", LONG)).await.unwrap();
+    fixture.fact("the fault", seen("scale-db")).await;
+    let api: Api<Deployment> = Api::namespaced(fixture.client(), "default");
+    api.delete("db", &Default::default()).await.unwrap();
+    controls.stop_fault("scale-db").await.unwrap();
+    let failed =
+        |kind: &EventKind| matches!(kind, EventKind::FaultRevertFailed { fault, .. } if fault == "scale-db");
+    fixture.fact("the failure", failed).await;
+    fixture.deploy("db").await;
+    // Until it is undone nobody else gets its target.
+    controls.inject(scale("db", "1s")).await.unwrap_err();
+    eventually("another try", || async { controls.stop_fault("scale-db").await.ok() }).await;
+    fixture.fact("the end of the fault", undone("scale-db")).await;
+    let started = |kind: &EventKind| matches!(kind, EventKind::FaultRevertStarted { .. });
+    fixture.in_order(&[&started, &failed, &started, &undone("scale-db")]);
+    let stopped = |kind: &&EventKind| matches!(kind, EventKind::FaultStopped { .. });
+    assert_eq!(fixture.kinds().iter().filter(stopped).count(), 1, "it was ended before its time once");
+    // One that is left at the end keeps nobody waiting.
+    controls.inject(scale("api", LONG)).await.unwrap();
+    fixture.fact("another fault", seen("scale-api")).await;
+    api.delete("api", &Default::default()).await.unwrap();
+    controls.stop_fault("scale-api").await.unwrap();
+    let left =
+        |kind: &EventKind| matches!(kind, EventKind::FaultRevertFailed { fault, .. } if fault == "scale-api");
+    fixture.fact("its failure", left).await;
+    controls.finish().await;
+    let verdict = game_day.await.unwrap();
+    assert_eq!(verdict.outcome, Outcome::RollbackIncomplete, "{verdict:#?}");
+    assert_eq!(verdict.left_behind.len(), 1, "{verdict:#?}");
+    assert!(fixture.ledger().await.is_some(), "what undoes it is kept");
 }
 
 /// A ready pod of a Deployment.

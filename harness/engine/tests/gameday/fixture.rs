@@ -109,7 +109,7 @@ impl Fixture {
         self.held.send_replace(held);
     }
 
-    async fn deploy(&self, name: &str) {
+    pub async fn deploy(&self, name: &str) {
         let labels = json!({ "app": name });
         let pod = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "c", "image": "pause" }] } });
         let object = json!({

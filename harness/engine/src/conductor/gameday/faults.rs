@@ -54,6 +54,8 @@ struct Active {
     /// Somebody has had enough of it.
     stopped: bool,
     reverting: bool,
+    /// The last try to undo it failed: stopping it begins another.
+    left: bool,
 }
 
 /// Why a place could not be taken.
@@ -122,7 +124,7 @@ impl Faults {
         self.tasks.spawn(async move { shared.life(spec, answer).await });
     }
 
-    /// Undoes a fault before its time.
+    /// Undoes a fault before its time, or tries again to undo one that could not be undone.
     pub(super) fn stop(&self, name: &str) -> Result<(), String> {
         let mut on = self.shared.on();
         let Some(fault) = on.faults.get_mut(name) else {
@@ -137,7 +139,8 @@ impl Faults {
         }
         fault.stopped = true;
         // Before that there is no fault on record that could be stopped; it is written down right after it.
-        if fault.planned {
+        // One that is left is beyond its time.
+        if fault.planned && !fault.left {
             self.shared.session.log.record(EventKind::FaultStopped { fault: name.to_owned() });
         }
         fault.stop.cancel();
@@ -235,12 +238,27 @@ impl Shared {
                 () = tokio::time::sleep(planned.spec.duration.to_duration()) => {}
             }
         }
-        if let Some(fault) = self.on().faults.get_mut(&name) {
-            fault.reverting = true;
-        }
-        // Where it could not be undone, nothing else is done to its target.
-        if inject::revert(&self.session, &self.ledger, &name, &planned).await {
-            self.release(&name);
+        self.undo(&name, &planned).await;
+    }
+
+    /// Undoes a fault, again whenever somebody asks for it. Where it could not be undone, nothing else is done to its target. What is
+    /// left at the end of the game day is for the one that rolls back the rest.
+    async fn undo(&self, name: &str, planned: &PlannedFault) {
+        loop {
+            if let Some(fault) = self.on().faults.get_mut(name) {
+                fault.reverting = true;
+            }
+            if inject::revert(&self.session, &self.ledger, name, planned).await {
+                return self.release(name);
+            }
+            let again = self.stop.child_token();
+            if let Some(fault) = self.on().faults.get_mut(name) {
+                (fault.stop, fault.reverting, fault.left) = (again.clone(), false, true);
+            }
+            again.cancelled().await;
+            if self.stop.is_cancelled() {
+                return;
+            }
         }
     }
 
@@ -271,7 +289,14 @@ impl Shared {
         let stop = self.stop.child_token();
         on.faults.insert(
             name.to_owned(),
-            Active { touched, stop: stop.clone(), planned: false, stopped: false, reverting: false },
+            Active {
+                touched,
+                stop: stop.clone(),
+                planned: false,
+                stopped: false,
+                reverting: false,
+                left: false,
+            },
         );
         Ok(stop)
     }
