@@ -8,6 +8,7 @@
 
 mod autoscaling;
 mod chronicle;
+mod clean;
 mod event;
 mod kind;
 mod live;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use autoscaling::{AutoscalerExpectation, AutoscalerGoal, ObservedAutoscaler, ObservedBudget};
 pub use chronicle::{Chronicle, Deed, DeedKind, SeenAlert, WrittenNote};
+pub use clean::clean;
 pub use event::Event;
 pub use kind::EventKind;
 pub use live::{AlertRule, ClusterEvent, LogLine, ObservedPod, PodLog, PodUsage, RunMode};

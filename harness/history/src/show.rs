@@ -68,7 +68,7 @@ fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>, style: St
         for ((at, column), (text, tone)) in columns.iter().enumerate().zip(cells) {
             let text = cut(&text, widths[at], style);
             let pad = " ".repeat(widths[at].saturating_sub(length(&text)));
-            let painted = tone.map_or_else(|| text.clone(), |tone| style.paint(tone, &text));
+            let painted = style.paint(tone.unwrap_or(Tone::Plain), &text);
             let gap = if at == 0 { "" } else { "  " };
             line += gap;
             let (first, second) = if column.right { (&pad, &painted) } else { (&painted, &pad) };
@@ -211,8 +211,14 @@ pub fn measures(all: &[Measure], width: Option<usize>, style: Style) -> Vec<Stri
 pub fn comparison(of: &Comparison, width: Option<usize>, style: Style) -> Vec<String> {
     let about = |run: &Run| {
         let outcome = ending(run);
-        let outcome = tone(run.outcome).map_or_else(|| outcome.clone(), |tone| style.paint(tone, &outcome));
-        format!("{}  {}  {outcome}  {}", run.id, text::minute(run.started_at), run.scenario_name())
+        let outcome = style.paint(tone(run.outcome).unwrap_or(Tone::Plain), &outcome);
+        let plain = |text: &str| style.paint(Tone::Plain, text);
+        format!(
+            "{}  {}  {outcome}  {}",
+            plain(&run.id),
+            text::minute(run.started_at),
+            plain(run.scenario_name())
+        )
     };
     let mut lines = Vec::new();
     match &of.a {

@@ -67,3 +67,19 @@ fn meaning_is_in_the_words_and_colours_only_add_to_them() {
         lines(false)
     );
 }
+
+#[test]
+fn no_run_commands_the_terminal() {
+    let evil = "\u{1b}[2J\u{1b}]8;;http://e.example\u{1b}\\x\u{7}\r\u{9b}31m\u{202e}\n";
+    let mut rows = rows();
+    for (run, _) in &mut rows {
+        run.title = evil.into();
+        run.scenario = evil.into();
+        run.context = Some(evil.into());
+        run.id += evil;
+    }
+    let style = Style { color: false, unicode: true };
+    for line in show::runs(&rows, &Sort::Started, None, style) {
+        assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+    }
+}

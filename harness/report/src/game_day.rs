@@ -2,11 +2,12 @@
 
 use harness_event::{
     Chronicle, Deed, DeedKind, Event, EventKind, FaultAction, Millis, RunMode, SeenAlert, Timestamp,
+    WrittenNote,
 };
 
 use crate::{
     duration::{between, offset},
-    style::Style,
+    style::{Style, Tone},
     table,
 };
 
@@ -37,8 +38,8 @@ pub(crate) fn lines(events: &[Event], style: Style) -> Vec<String> {
     }
     if !chronicle.notes.is_empty() {
         lines.push(String::new());
-        lines
-            .extend(chronicle.notes.iter().map(|note| format!("{:>9}  {}", offset(note.elapsed), note.text)));
+        let note = |note: &WrittenNote| format!("{:>9}  {}", offset(note.elapsed), note.text);
+        lines.extend(chronicle.notes.iter().map(|one| style.paint(Tone::Plain, &note(one))));
     }
     lines
 }

@@ -63,7 +63,8 @@ impl LineView {
             false => format!("{scenario}, run {run}"),
         };
         let mut lines = vec![self.style.paint(Tone::Strong, &plan.title), self.style.paint(Tone::Dim, &run)];
-        lines.extend(plan.description.trim().lines().map(|line| format!("  {line}")));
+        let description = plan.description.trim().lines();
+        lines.extend(description.map(|line| self.style.paint(Tone::Plain, &format!("  {line}"))));
         lines.push(String::new());
         lines
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     duration::{latency, percent, trimmed},
-    style::Style,
+    style::{Style, Tone},
     table,
 };
 
@@ -144,7 +144,7 @@ pub(crate) fn lines(reports: &[LoadReport], style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     for report in reports {
         lines.push(String::new());
-        lines.push(report.title());
+        lines.push(style.paint(Tone::Plain, &report.title()));
         if !report.figures.is_empty() {
             lines.extend(table::lines(HEAD, report.figures.iter().map(row).collect(), style));
         }

@@ -1,7 +1,7 @@
 //! How text looks: ANSI colours by meaning, symbols for terminals that can show them.
 
 pub use harness_event::state::Tone;
-use harness_event::{CheckOutcome, Outcome};
+use harness_event::{CheckOutcome, Outcome, clean};
 
 /// What a terminal can show. Meaning never rests on colour or symbol alone: a word goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,10 +13,12 @@ pub struct Style {
 }
 
 impl Style {
-    /// Paints text.
+    /// Paints a text of one line, without what could command a terminal. All that a log holds goes through here, also as
+    /// [`Tone::Plain`]; what was painted already must not go through it again.
     pub fn paint(self, tone: Tone, text: &str) -> String {
+        let text = clean(text);
         if !self.color || text.is_empty() || tone == Tone::Plain {
-            return text.to_owned();
+            return text.into_owned();
         }
         // The 16 ANSI colours only: they follow the user's theme.
         let code = match tone {

@@ -53,7 +53,7 @@ pub fn conclusion(events: &[Event], verdict: &Verdict, style: Style) -> Vec<Stri
 /// The verdict with its reasons and what limits it.
 fn outcome(verdict: &Verdict, style: Style, tells: bool) -> Vec<String> {
     let mut lines = vec![verdict_line(verdict, style, tells)];
-    lines.extend(verdict.reasons.iter().map(|reason| format!("  {reason}")));
+    lines.extend(verdict.reasons.iter().map(|reason| style.paint(Tone::Plain, &format!("  {reason}"))));
     let caveats = verdict.caveats.iter().filter(|_| tells);
     lines.extend(caveats.map(|caveat| style.paint(Tone::Warn, &format!("  note: {caveat}"))));
     if verdict.outcome == Outcome::RollbackIncomplete {
@@ -105,7 +105,8 @@ fn check_line(check: &Check, style: Style) -> String {
         .deadline
         .map(|deadline| style.paint(Tone::Dim, &format!(" (deadline {deadline})")))
         .unwrap_or_default();
-    format!("{}  {:<52}  {}{deadline}", style.check(check.outcome), check.id, check.reason)
+    let text = style.paint(Tone::Plain, &format!("{:<52}  {}", check.id, check.reason));
+    format!("{}  {text}{deadline}", style.check(check.outcome))
 }
 
 fn verdict_line(verdict: &Verdict, style: Style, tells: bool) -> String {
@@ -151,7 +152,7 @@ fn detections(detections: &[Detection], style: Style) -> Vec<String> {
             " ".repeat(2 + style.arrow().chars().count())
         };
         let text = cells.join(&gap).trim_end().to_owned();
-        if number == 0 { style.paint(Tone::Dim, &text) } else { text }
+        style.paint(if number == 0 { Tone::Dim } else { Tone::Plain }, &text)
     };
     rows.iter().enumerate().map(line).collect()
 }

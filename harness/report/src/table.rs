@@ -10,7 +10,7 @@ pub(crate) fn lines<const N: usize>(head: [&str; N], rows: Vec<[String; N]>, sty
     let line = |(number, row): (usize, &[String; N])| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let text = cells.join("  ").trim_end().to_owned();
-        if number == 0 { style.paint(Tone::Dim, &text) } else { text }
+        style.paint(if number == 0 { Tone::Dim } else { Tone::Plain }, &text)
     };
     rows.iter().enumerate().map(line).collect()
 }

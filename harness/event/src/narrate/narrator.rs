@@ -8,7 +8,7 @@ use super::{
     words,
 };
 use crate::{
-    ClusterEvent, Event, EventKind, Millis, ObservedPod, RunMode,
+    ClusterEvent, Event, EventKind, Millis, ObservedPod, RunMode, clean,
     state::{Subject, Tone},
 };
 
@@ -29,7 +29,7 @@ pub struct Told {
     pub tone: Tone,
     /// What it is about.
     pub subject: Subject,
-    /// The text, without control characters.
+    /// The text, which cannot command a terminal.
     pub text: String,
 }
 
@@ -60,11 +60,8 @@ impl Narrator {
 
     /// The line for an event; many have none.
     pub fn tell(&mut self, event: &Event) -> Option<Told> {
-        let (tone, mut text) = self.line(&event.kind)?;
-        if text.contains(char::is_control) {
-            text = text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
-        }
-        Some(Told { tone, subject: subject(&event.kind), text })
+        let (tone, text) = self.line(&event.kind)?;
+        Some(Told { tone, subject: subject(&event.kind), text: clean(&text).into_owned() })
     }
 
     fn full(&self) -> bool {

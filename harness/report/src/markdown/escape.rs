@@ -50,7 +50,7 @@ pub(super) fn code(text: &str, in_table: bool) -> String {
 
 /// Control characters, those that turn the direction of the text around them, and those that are no characters: no name may
 /// disguise itself.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
         || matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}')

@@ -8,7 +8,7 @@ use harness_event::{
 use super::{
     MarkdownOptions,
     document::Document,
-    escape::{code, text},
+    escape::{code, is_invisible, text},
 };
 use crate::{
     duration::{between, latency, long, percent, trimmed, window},
@@ -423,7 +423,7 @@ fn scaling(one: &Scaling) -> [String; 7] {
 
 /// A word of a shell command.
 fn quoted(word: &str) -> String {
-    let word: String = word.chars().filter(|c| !c.is_control()).collect();
+    let word: String = word.chars().filter(|c| !is_invisible(*c)).collect();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
     // A fence within the block would end it.
     let word = word.replace("```", "'''");
@@ -442,7 +442,7 @@ fn address(url: &str) -> String {
         '<' => "%3C".to_owned(),
         '>' => "%3E".to_owned(),
         '\\' => "%5C".to_owned(),
-        c if c.is_whitespace() || c.is_control() => "%20".to_owned(),
+        c if c.is_whitespace() || is_invisible(c) => "%20".to_owned(),
         c => c.to_string(),
     };
     url.chars().map(escape).collect()
