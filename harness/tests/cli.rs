@@ -8,6 +8,8 @@ mod docs;
 mod grafana;
 #[path = "cli/interface.rs"]
 mod interface;
+#[path = "cli/recover.rs"]
+mod recover;
 #[path = "cli/report.rs"]
 mod report;
 

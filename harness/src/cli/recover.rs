@@ -47,10 +47,13 @@ async fn all(args: &RecoverArgs, context: &Context, summary: &mut Summary) -> Re
         None => reports::all(&context.state_dir),
     };
     for dir in dirs {
-        one(&dir, target.as_ref(), &args.index, context, summary).await?;
+        // A run that nothing can be done about keeps no other from being recovered.
+        if let Err(error) = one(&dir, target.as_ref(), &args.index, context, summary).await {
+            summary.failed(format!("run {}", reports::id(&dir)), error);
+        }
     }
     if let (None, Some(target)) = (&args.run, &target) {
-        foreign(target, context, summary).await?;
+        foreign(target, context, summary).await;
     }
     Ok(())
 }
@@ -76,8 +79,20 @@ struct Summary {
     left: Vec<String>,
     /// Runs that are going on: nothing was done about them.
     running: Vec<String>,
+    /// Of which it is not known whether anything is left.
+    failed: Vec<Failed>,
+    #[serde(skip)]
+    errors: Vec<ExpectedError>,
     #[serde(skip)]
     json: bool,
+}
+
+/// A recovery that came to nothing, or not to its end.
+#[derive(Serialize)]
+struct Failed {
+    /// The run, or the namespace whose ledger it is.
+    what: String,
+    error: String,
 }
 
 #[derive(Serialize)]
@@ -87,24 +102,35 @@ struct RecoveredRun {
     undone: Vec<String>,
     /// The embedded cluster of the run is gone, and its faults with it.
     cluster_gone: bool,
+    /// What is wrong with the run's log.
+    log_problem: Option<String>,
 }
 
 impl Summary {
-    fn finish(self, context: &Context) -> Result<u8, ExpectedError> {
+    fn finish(mut self, context: &Context) -> Result<u8, ExpectedError> {
         self.show_json(context)?;
-        if !self.left.is_empty() {
-            return Err(ExpectedError::RollbackIncomplete {
-                left: self.left.join("; "),
-                recover: "harness recover".to_owned(),
-            });
-        }
+        let mut errors = std::mem::take(&mut self.errors);
         if let Some(running) = self.running.first() {
-            return Err(ExpectedError::Usage {
+            errors.push(ExpectedError::Usage {
                 message: running.clone(),
                 hint: Some(
                     "stop that run with Ctrl-C or SIGTERM: it takes its faults back itself".to_owned(),
                 ),
             });
+        }
+        if !self.left.is_empty() {
+            errors.push(ExpectedError::RollbackIncomplete {
+                left: self.left.join("; "),
+                recover: "harness recover".to_owned(),
+            });
+        }
+        // Of these codes, a higher one is worse. The worst is the command's own; the others are told before it.
+        errors.sort_by_key(ExpectedError::exit_code);
+        if let Some(worst) = errors.pop() {
+            for error in errors {
+                error.display(&context.err);
+            }
+            return Err(worst);
         }
         if self.recovered.is_empty() && !self.json {
             context.out.line("nothing to recover");
@@ -116,8 +142,13 @@ impl Summary {
         if self.json { context.out.json(self) } else { Ok(()) }
     }
 
+    fn failed(&mut self, what: String, error: ExpectedError) {
+        self.failed.push(Failed { what, error: chain(&error) });
+        self.errors.push(error);
+    }
+
     fn add(&mut self, recovered: Recovered, context: &Context) {
-        let Recovered { run, reverted, left, .. } = recovered;
+        let Recovered { run, reverted, left, log_problem, .. } = recovered;
         if !self.json {
             let out = &context.out;
             out.line(format_args!("{} {run}", out.paint(Style::Strong, "recovered run")));
@@ -128,8 +159,12 @@ impl Summary {
                 out.line("  no fault was left; its hold on the namespace is lifted");
             }
         }
+        if let Some(problem) = &log_problem {
+            let text = format!("warning: run {run} has no sound log: {problem}");
+            context.err.line(context.err.paint(Style::Warn, text));
+        }
         self.left.extend(left.iter().map(|left| format!("run {run}: {left}")));
-        self.recovered.push(RecoveredRun { run, undone: reverted, cluster_gone: false });
+        self.recovered.push(RecoveredRun { run, undone: reverted, cluster_gone: false, log_problem });
     }
 }
 
@@ -157,12 +192,17 @@ async fn one(
     match recover(&target.client, dir).await {
         Ok(None) => {}
         Ok(Some(recovered)) => {
+            let sound = recovered.log_problem.is_none();
             summary.add(recovered, context);
+            if !sound {
+                // The reports that the run itself wrote are the best that there is.
+                return Ok(());
+            }
             reports::write(dir, &reports::read(dir)?.events, &ReportFiles::default(), &[], &context.err)?;
             history::record(dir, index, context).await;
         }
         Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(failed(&format!("run {}", file.run), &error)),
     }
     Ok(())
 }
@@ -189,23 +229,30 @@ fn forget(
         context.out.line(format_args!("run {run}: its embedded cluster is gone, and its faults with it"));
     }
     let run = file.run.clone();
-    summary.recovered.push(RecoveredRun { run, undone: Vec::new(), cluster_gone: true });
+    summary.recovered.push(RecoveredRun { run, undone: Vec::new(), cluster_gone: true, log_problem: None });
     Ledger::forget(dir, file).map_err(|error| unreadable(&error))
 }
 
 /// Runs of other machines: the cluster itself says what they left.
-async fn foreign(target: &Target, context: &Context, summary: &mut Summary) -> Result<(), ExpectedError> {
-    for namespace in Ledger::namespaces(&target.client).await.map_err(|error| unreadable(&error))? {
+async fn foreign(target: &Target, context: &Context, summary: &mut Summary) {
+    let namespaces = match Ledger::namespaces(&target.client).await {
+        Ok(namespaces) => namespaces,
+        Err(error) => return summary.failed("runs of other machines".to_owned(), unreadable(&error)),
+    };
+    for namespace in namespaces {
         let dir: PathBuf =
             context.state_dir.runs().join(format!("recovery-{}", jiff::Timestamp::now().as_millisecond()));
         match recover_from_cluster(&target.client, &namespace, &dir).await {
             Ok(None) => {}
             Ok(Some(recovered)) => summary.add(recovered, context),
             Err(error @ RecoverError::Running { .. }) => summary.running.push(error.to_string()),
-            Err(error) => return Err(failed(&error)),
+            Err(error) => {
+                let what = format!("namespace {namespace}");
+                let error = failed(&what, &error);
+                summary.failed(what, error);
+            }
         }
     }
-    Ok(())
 }
 
 fn unreadable(error: &(dyn std::error::Error + 'static)) -> ExpectedError {
@@ -214,6 +261,7 @@ fn unreadable(error: &(dyn std::error::Error + 'static)) -> ExpectedError {
     ExpectedError::Usage { message: chain(error), hint: Some(hint.to_owned()) }
 }
 
-fn failed(error: &RecoverError) -> ExpectedError {
-    ExpectedError::Unreachable { what: format!("recovery is not complete: {}", chain(error)), source: None }
+fn failed(of: &str, error: &RecoverError) -> ExpectedError {
+    let what = format!("the recovery of {of} is not complete: {}", chain(error));
+    ExpectedError::Unreachable { what, source: None }
 }
