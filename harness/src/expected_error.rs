@@ -180,7 +180,8 @@ impl ExpectedError {
 
     /// Prints the error with its causes, evidence and hint.
     pub fn display(&self, output: &Output) {
-        output.line(format_args!("{} {self}", output.paint(Style::Bad, "error:")));
+        let text = output.paint(Style::Plain, self);
+        output.line(format_args!("{} {text}", output.paint(Style::Bad, "error:")));
         let mut shown = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -192,11 +193,11 @@ impl ExpectedError {
             shown = error.to_string();
             for (at, line) in error.to_string().trim_end().lines().enumerate() {
                 let prefix = if at == 0 { "caused by: " } else { "" };
-                output.line(format_args!("  {prefix}{line}"));
+                output.line(output.paint(Style::Plain, format_args!("  {prefix}{line}")));
             }
         }
         for line in self.evidence().iter().flat_map(|text| text.lines()) {
-            output.line(format_args!("  {line}"));
+            output.line(output.paint(Style::Plain, format_args!("  {line}")));
         }
         output.line(format_args!("  {} {}", output.paint(Style::Strong, "hint:"), self.hint()));
     }

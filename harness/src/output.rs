@@ -86,9 +86,11 @@ impl Output {
         self.lock().closed
     }
 
-    /// The text in a style, or as it is when colours are off.
+    /// The text in a style, or without one when colours are off. Each of its lines loses what could command a terminal.
     pub fn paint(&self, style: Style, text: impl Display) -> String {
-        harness_report::Style { color: self.color, unicode: false }.paint(style, &text.to_string())
+        let painter = harness_report::Style { color: self.color, unicode: false };
+        let text = text.to_string();
+        text.split('\n').map(|line| painter.paint(style, line)).collect::<Vec<_>>().join("\n")
     }
 
     /// Writes a line.

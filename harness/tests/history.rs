@@ -92,6 +92,37 @@ fn nothing_is_there_yet() {
 }
 
 #[test]
+fn a_log_does_not_command_the_terminal() {
+    let place = Place::new();
+    // As JSON, in which a log holds it.
+    let evil = r"\u001b[2J\u001b]8;;http://e.example\u001b\\x\u0007\r\u009b31m\u202e\u007f";
+    let log = PASSING
+        .replace(
+            r#""title":"Database failure","description":"""#,
+            &format!(r#""title":"{evil}","description":"{evil}""#),
+        )
+        .replace("scenarios/db-failure.toml", &format!("{evil}.toml"))
+        .replace("database-down", &format!("database-down{evil}"))
+        .replace("APIServiceDown", &format!("APIServiceDown{evil}"));
+    write(&place, "20261121-100000-abcd", &log);
+    for args in [
+        &["history"][..],
+        &["history", "show", "last"],
+        &["compare", "--last", "1"],
+        &["judge", "last"],
+        &["replay", "last", "--view", "line"],
+        &["report", "last", "--format", "line", "-o", "-"],
+        &["report", "last", "--format", "markdown", "-o", "-"],
+    ] {
+        let ran = run(&place, args);
+        let shown = ran.out + &ran.err;
+        assert!(shown.contains("e.example") || args[0] == "compare", "{args:?}: {shown:?}");
+        let commands = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!shown.contains(commands), "{args:?}: {shown:?}");
+    }
+}
+
+#[test]
 fn runs_are_listed_filtered_and_sorted() {
     let place = eight_days();
     insta::assert_snapshot!("history", run(&place, &["history", "--limit", "3"]).expect(0).out);

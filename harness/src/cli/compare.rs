@@ -97,6 +97,7 @@ pub(super) async fn exec(args: CompareArgs, context: &Context) -> Result<u8, Exp
             out.line(out.paint(Style::Warn, note));
         }
         for regression in &regressions {
+            let regression = out.paint(Style::Plain, regression);
             out.line(format_args!("{} {regression}", out.paint(Style::Bad, "regression:")));
         }
     }

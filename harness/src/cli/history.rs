@@ -307,7 +307,6 @@ async fn show(args: &ShowArgs, history: &mut History, context: &Context) -> Resu
     }
     let style = reports::style(out);
     let ending = show::ending(&run);
-    let ending = show::tone(run.outcome).map_or_else(|| ending.clone(), |tone| style.paint(tone, &ending));
     out.line(out.paint(Style::Strong, &run.title));
     let dash = || "-".to_owned();
     let length = |one: Millis| if one == Millis(0) { dash() } else { one.to_string() };
@@ -339,7 +338,8 @@ async fn show(args: &ShowArgs, history: &mut History, context: &Context) -> Resu
             if folder.is_dir() { folder.display().to_string() } else { format!("not here ({})", run.origin) },
         ),
     ] {
-        out.line(format_args!("  {name:<10} {text}"));
+        let tone = if name == "outcome" { show::tone(run.outcome) } else { None };
+        out.line(format_args!("  {name:<10} {}", style.paint(tone.unwrap_or(Style::Plain), &text)));
     }
     out.line("");
     if measures.is_empty() {
