@@ -1,8 +1,8 @@
 //! What ends something: a fault, a load, the run, the view.
 
-use harness_event::state::LoadStage;
+use harness_event::state::{FaultStage, LoadStage};
 
-use super::{Aborting, App, Confirm, Dialog, Effect, List, View, index::Stale, is_on};
+use super::{Aborting, App, Confirm, Dialog, Effect, List, View, can_be_undone, index::Stale, is_on};
 use crate::{Request, keys::Mode, theme::Role};
 
 impl App {
@@ -27,7 +27,8 @@ impl App {
                 (None, _) => self.ui.toast("there is no load", Role::Warn),
             };
         }
-        let active: Vec<_> = state.faults.iter().filter(|fault| is_on(&fault.stage)).collect();
+        let mode = self.ui.mode;
+        let active: Vec<_> = state.faults.iter().filter(|fault| can_be_undone(&fault.stage, mode)).collect();
         let selected = (list == List::Faults)
             .then(|| self.index.faults.get(row))
             .flatten()
@@ -44,7 +45,10 @@ impl App {
             if self.ui.mode == Mode::Scenario {
                 consequences.push("The run is then not the experiment that the scenario describes.".into());
             }
-            let question = format!("Undo {name} before its time?");
+            let question = match fault.stage {
+                FaultStage::LeftBehind(_) => format!("Try again to undo {name}?"),
+                _ => format!("Undo {name} before its time?"),
+            };
             let request = Request::StopFault { fault: name };
             self.ui.dialog = Some(Dialog::Confirm(Confirm { question, consequences, request }));
         } else if let Some(name) = selected {

@@ -23,5 +23,6 @@ pub(crate) use index::has_fired;
 pub use index::{Index, PodKey};
 pub use lists::{List, Lists, Order};
 pub use ui::{Aborting, Confirm, Dialog, Frozen, Timescale, Toast, Ui, View};
-pub(crate) use update::is_on;
+pub(crate) use update::can_be_undone;
+use update::is_on;
 pub use update::{App, Effect, Hook};

@@ -131,6 +131,23 @@ fn a_fault_is_stopped_after_a_question_only() {
 }
 
 #[test]
+fn what_could_not_be_undone_is_tried_again_in_a_game_day_only() {
+    let failed = || {
+        event(33_100, EventKind::FaultRevertFailed { fault: "database-down".into(), error: "refused".into() })
+    };
+    let mut day = in_mode(RunMode::GameDay, 33_000);
+    day.update(failed());
+    press(&mut day, 'x');
+    assert!(text(&mut day, 80, 24).contains("Try again to undo database-down?"));
+    let request = Request::StopFault { fault: "database-down".into() };
+    assert_eq!(press(&mut day, 'y'), [Effect::Request(request)]);
+    let mut run = app(script::until(33_000));
+    run.update(failed());
+    press(&mut run, 'x');
+    assert_eq!(run.ui.dialog, None, "a run's rollback does that by itself");
+}
+
+#[test]
 fn without_an_active_fault_there_is_nothing_to_stop() {
     let mut app = app(script::until(8_000));
     press(&mut app, 'x');

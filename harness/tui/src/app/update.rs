@@ -273,3 +273,8 @@ impl App {
 pub(crate) fn is_on(stage: &FaultStage) -> bool {
     matches!(stage, FaultStage::Applying | FaultStage::Applied | FaultStage::Active)
 }
+
+/// Can somebody have it undone now? In a game day also what could not be undone before.
+pub(crate) fn can_be_undone(stage: &FaultStage, mode: Mode) -> bool {
+    is_on(stage) || (mode == Mode::GameDay && matches!(stage, FaultStage::LeftBehind(_)))
+}

@@ -66,7 +66,9 @@ fn short(cx: &Cx<'_>, binding: &Binding) -> &'static str {
 fn matters(cx: &Cx<'_>, action: Action) -> bool {
     match action {
         Action::Abort => !cx.ui.over && cx.ui.aborting.is_none(),
-        Action::Stop => cx.state.faults.iter().any(|fault| crate::app::is_on(&fault.stage)),
+        Action::Stop => {
+            cx.state.faults.iter().any(|fault| crate::app::can_be_undone(&fault.stage, cx.ui.mode))
+        }
         Action::Note | Action::Pause => !cx.ui.over,
         Action::NextPanel => cx.ui.view == View::Overview,
         Action::Filter | Action::Sort => {
