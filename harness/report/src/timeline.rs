@@ -54,7 +54,7 @@ pub struct FaultSpan {
     /// What went wrong with it. That it could not be undone is told only if it never was.
     pub error: Option<String>,
     /// Why the last try to undo it failed, while the log is folded.
-    revert_error: Option<String>,
+    pub revert_error: Option<String>,
     /// Somebody wanted it undone before its time.
     pub stopped: bool,
 }

@@ -115,6 +115,7 @@ fn timeline() -> Timeline {
             revert_at: Some(at(25)),
             healed_at: Some(at(27)),
             error: None,
+            revert_error: None,
             stopped: false,
         }],
         loads: vec![
