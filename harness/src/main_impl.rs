@@ -3,9 +3,11 @@
 use std::{
     ffi::OsString,
     panic::{AssertUnwindSafe, catch_unwind},
+    thread,
 };
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, error::ErrorKind};
+use tokio::runtime::Builder;
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 use crate::{
@@ -45,7 +47,9 @@ fn parse_and_run(args: Vec<OsString>) -> u8 {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 
     let context = Context::new(&app.global);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One that waits for something outside must not hold up the others, which time the ends of faults and listen to signals.
+    let workers = thread::available_parallelism().map_or(2, |cpus| cpus.get().max(2));
+    let runtime = match Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             context.err.line(format_args!("error: can't start the runtime: {error}"));

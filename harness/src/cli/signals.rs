@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::output::{ColorArg, Output};
@@ -71,14 +74,14 @@ impl Cancel {
         };
         let listening = cancel.clone();
         tokio::spawn(async move {
+            let mut telling = None;
             loop {
                 let signal = stop_requested().await;
                 let again = listening.token.is_cancelled();
                 let _ = listening.name.set(signal.to_owned());
                 if again {
                     // Without a panic should the terminal be gone, as it is after a SIGHUP.
-                    Output::stderr(ColorArg::Never)
-                        .line(format_args!("{signal} again: the rollback goes on; it ends by itself"));
+                    tell_again(signal, &mut telling, || Output::stderr(ColorArg::Never));
                 }
                 listening.token.cancel();
                 listening.signalled.cancel();
@@ -104,9 +107,54 @@ impl Cancel {
     }
 }
 
+/// Says that a further signal changes nothing, in a thread where a reader that does not read holds nothing up; not while the last time
+/// is still not read.
+fn tell_again(
+    signal: &'static str,
+    telling: &mut Option<JoinHandle<()>>,
+    out: impl FnOnce() -> Output + Send + 'static,
+) {
+    if telling.as_ref().is_none_or(JoinHandle::is_finished) {
+        *telling = Some(tokio::task::spawn_blocking(move || {
+            out().line(format_args!("{signal} again: the rollback goes on; it ends by itself"));
+        }));
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Write},
+        sync::mpsc::{Receiver, channel},
+        time::Duration,
+    };
+
     use super::*;
+
+    /// Takes nothing until its reader goes away.
+    struct Full(Receiver<()>);
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv_timeout(Duration::from_secs(30));
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_signals_does_not_wait_for_who_reads_of_them() {
+        let (reader, full) = channel();
+        let begun = std::time::Instant::now();
+        let mut telling = None;
+        tell_again("SIGTERM", &mut telling, || Output::new(Box::new(Full(full)), false, ColorArg::Never));
+        tell_again("SIGTERM", &mut telling, || unreachable!("the first is not read yet"));
+        assert!(begun.elapsed() < Duration::from_secs(20), "it waited for the reader");
+        drop(reader);
+        telling.unwrap().await.unwrap();
+    }
 
     #[test]
     fn what_nohup_ignores_is_known() {
