@@ -84,6 +84,8 @@ impl Record {
         if let (Some(host), Some(sender)) = (host.clone(), live.sender()) {
             tokio::spawn(host.serve(wishes, sender));
         }
+        // Only the view commands a game day: when it has gone, nobody does, and the game day ends.
+        let host = host.map(Host::without_game_day);
         let recorded = Recorded { run: self.run, dir: self.dir, scenario: self.scenario, log: self.log };
         Ok((recorded, Viewed { live, host }))
     }
@@ -197,4 +199,41 @@ pub(super) fn run_id() -> String {
     const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
     let suffix: String = (0..4).map(|_| char::from(LETTERS[rand::random_range(0..LETTERS.len())])).collect();
     format!("{}-{suffix}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use futures::FutureExt;
+    use harness_engine::conductor::Controls;
+
+    use super::*;
+    use crate::cli::App;
+
+    /// The terminal view may fail, and a script may panic.
+    #[tokio::test]
+    async fn nobody_but_the_view_and_the_script_commands_a_game_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().display().to_string();
+        let app = App::try_parse_from(["harness", "--quiet", "--state-dir", &state, "status"]).unwrap();
+        let context = Context::new(&app.global);
+        let (controls, mut commands) = Controls::new();
+        let nowhere = kube::Client::new(axum::Router::<()>::new(), "default");
+        let host = Host::new(nowhere, || {}).of_game_day(Arc::new(move |_| {
+            let controls = controls.clone();
+            async move {
+                controls.finish().await;
+                None
+            }
+            .boxed()
+        }));
+        let record = Record::begin(&context, None).unwrap();
+        let (recorded, viewed) = record.view(Kind::Lines, true, Some(host), &context).unwrap();
+        let left = tokio::time::timeout(Duration::from_secs(20), commands.recv()).await;
+        assert!(left.expect("what shows the game day can still command it").is_none());
+        drop(recorded);
+        viewed.close(None, &CancellationToken::new()).await;
+    }
 }

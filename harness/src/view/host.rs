@@ -49,6 +49,11 @@ impl Host {
         Self { game_day: Some(answers), ..self }
     }
 
+    /// The same, with no way to command a game day.
+    pub(crate) fn without_game_day(self) -> Self {
+        Self { game_day: None, ..self }
+    }
+
     /// No more facts are recorded by this host: the log may end.
     pub(crate) fn end_log(&self) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).take();
