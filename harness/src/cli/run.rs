@@ -57,7 +57,7 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let record = Record::create(context, &args.scenario, &scenario)?;
     let wanted = Wanted { compress, history: past, change: true };
     let connected = connect(&args.stack, wanted, context, &cancel).await;
-    let (target, stack) = match connected {
+    let (target, mut stack) = match connected {
         Ok(connected) => connected,
         Err(error) => {
             let (record, viewed) = record.view(Kind::Lines, true, None, context)?;
@@ -79,7 +79,8 @@ pub(super) async fn exec(args: RunArgs, context: &Context) -> Result<u8, Expecte
     let host = Host::new(target.client.clone(), move || by_hand.by_hand("Ctrl-C"));
     let host = host.of_run(record.log.clone(), control);
     // From here until the view is closed, nothing else may write to the terminal.
-    let (record, viewed) = record.view(kind, args.exit, Some(host), context)?;
+    let viewed = record.view(kind, args.exit, Some(host), context);
+    let (record, viewed) = or_take_down(viewed, &mut stack, args.keep, context).await?;
     viewed.announce(&cancel);
     let options = record.options(&scenario, bring_up, compression.as_ref(), &cancel, wishes);
     let verdict = run(options, &target, &record.log).await;
@@ -201,6 +202,21 @@ pub(super) async fn take_down(
         progress.alive(stack::down(&context.state_dir, &progress)).await?;
     }
     Ok(())
+}
+
+/// A result without which it does not go on: then nobody else would stop the embedded stack, if this run started it.
+pub(super) async fn or_take_down<T>(
+    result: Result<T, ExpectedError>,
+    stack: &mut Option<Stack>,
+    keep: bool,
+    context: &Context,
+) -> Result<T, ExpectedError> {
+    if result.is_err()
+        && let Err(error) = take_down(stack.take(), keep, context).await
+    {
+        error.display(&context.err);
+    }
+    result
 }
 
 /// A run that has come to its end.
