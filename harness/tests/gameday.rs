@@ -148,6 +148,19 @@ fn what_is_done_by_hand_is_undone_and_becomes_a_scenario() {
 }
 
 #[test]
+fn a_stack_is_not_left_behind_where_nothing_can_be_recorded() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("state")).unwrap();
+    // No directory.
+    file(&place, "state/runs", "");
+    let drill = file(&place, "drill.txt", "note never\n");
+    let ran = place.run(&["gameday", "--script", &drill]).expect(2);
+    assert!(ran.err.contains("state/runs"), "{ran:?}");
+    let status = place.run(&["status"]);
+    assert!(status.out.contains("No embedded stack"), "{status:?}");
+}
+
+#[test]
 #[ignore = "long: part of make campaign"]
 fn a_lost_database_becomes_a_scenario_that_passes() {
     let place = Place::new();

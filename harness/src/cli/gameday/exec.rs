@@ -8,19 +8,20 @@ use harness_engine::{
 };
 use harness_event::{Millis, Outcome, Plan};
 use harness_scenario::{Scenario, catalogue::bare};
+use tokio::task::JoinHandle;
 
 use super::{
     super::{
         Context, history, pace,
         record::Record,
         reports,
-        run::{Finished, Wanted, connect, read_scenario, take_down},
+        run::{Finished, Wanted, connect, or_take_down, read_scenario, take_down},
         signals::Cancel,
     },
     GameDayArgs, answers,
     offered::loads,
     script::{Runner, Script, named},
-    situation,
+    shown, situation,
 };
 use crate::{
     exit_code,
@@ -52,8 +53,12 @@ pub(in super::super) async fn exec(args: GameDayArgs, context: &Context) -> Resu
     // From here on signals do not end the process: what was started or changed is undone first.
     let cancel = Cancel::listen();
     let wanted = Wanted { compress, history: past, change: true };
-    let (target, stack) = connect(&args.stack, wanted, context, &cancel).await?;
-    let record = Record::begin(context, args.scenario.as_deref())?;
+    let out = if context.global.quiet { Output::nowhere() } else { Output::stdout(context.global.color) };
+    let shown = shown::start(out).map_err(|source| ExpectedError::Internal {
+        what: "the answers to commands cannot be shown".to_owned(),
+        source: source.into(),
+    })?;
+    let (target, mut stack) = connect(&args.stack, wanted, context, &cancel).await?;
     let bring_up =
         stack.as_ref().filter(|stack| stack.started_by_us).map_or(Duration::ZERO, |stack| stack.bring_up);
     let compression = stack.as_ref().and_then(|stack| stack.compression.clone());
@@ -62,7 +67,9 @@ pub(in super::super) async fn exec(args: GameDayArgs, context: &Context) -> Resu
     let host = Host::new(target.client.clone(), move || by_hand.by_hand("Ctrl-C"))
         .of_game_day(answers::answers(controls.clone(), offered.clone()));
     // From here until the view is closed, nothing else may write to the terminal.
-    let (record, viewed) = record.view(kind, args.exit, Some(host), context)?;
+    let viewed = Record::begin(context, args.scenario.as_deref())
+        .and_then(|record| record.view(kind, args.exit, Some(host), context));
+    let (record, viewed) = or_take_down(viewed, &mut stack, args.keep, context).await?;
     viewed.announce(&cancel);
     let options = GameDayOptions {
         run: record.run.clone(),
@@ -82,27 +89,18 @@ pub(in super::super) async fn exec(args: GameDayArgs, context: &Context) -> Resu
         compression: compression.map(|one| (one.factor, one.unscaled)),
         require_monitoring: args.require_monitoring,
     };
+    let (lines, writer) = shown;
+    // Whoever commands has the only controls, the terminal view or the script: without it the game day ends.
     let running = script.map(|script| {
-        let out = if context.global.quiet { Output::nowhere() } else { Output::stdout(context.global.color) };
-        let runner = Runner {
-            controls: controls.clone(),
-            situation: situation::follow(&record.log, &options.plan),
-            out,
-        };
-        tokio::spawn(runner.run(script))
+        let situation = situation::follow(&record.log, &options.plan);
+        tokio::spawn(Runner { controls, situation, lines }.run(script))
     });
-    // The host has its own: with the terminal view the game day goes on until it is ended there.
-    drop(controls);
     let verdict = gameday(options, &target, &record.log, commands).await;
-    // A command that was under way is told that it is over; one that waits for a line is not waited for.
-    let failed = match running {
-        Some(running) if running.is_finished() => running.await.ok().and_then(Result::err),
-        Some(running) => {
-            running.abort();
-            None
-        }
-        None => None,
+    let commanded = match running {
+        Some(running) => end(running).await,
+        None => Ok(()),
     };
+    writer.finish().await;
     let left = !verdict.left_behind.is_empty();
     let dir = record.dir.clone();
     let finished = Finished { record, viewed, verdict: &verdict, kind };
@@ -110,13 +108,41 @@ pub(in super::super) async fn exec(args: GameDayArgs, context: &Context) -> Resu
     history::record(&dir, &args.index, context).await;
     // A stack in which a fault is left is kept: there is something to recover in it.
     take_down(stack, args.keep || left, context).await?;
-    match (failed, verdict.outcome) {
-        (Some(command), Outcome::Ended) => {
-            let text = format!("error: a command of {} failed: {command}", named(args.script.as_ref()));
-            context.err.line(context.err.paint(Style::Bad, format_args!("{text}")));
-            result.map(|_| exit_code::FAILED)
+    match (commanded, verdict.outcome) {
+        (Err(failure), Outcome::Ended) => {
+            let script = named(args.script.as_ref());
+            let (text, code) = match failure {
+                Failure::Command(command) => {
+                    (format!("a command of {script} failed: {command}"), exit_code::FAILED)
+                }
+                Failure::Internal(error) => {
+                    (format!("the commands of {script} were not carried out: {error}"), exit_code::INTERNAL)
+                }
+            };
+            context.err.line(context.err.paint(Style::Bad, format_args!("error: {text}")));
+            result.map(|_| code)
         }
         _ => result,
+    }
+}
+
+/// Why a script did not come to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    /// A command could not be carried out.
+    Command(String),
+    /// The harness itself failed.
+    Internal(String),
+}
+
+/// The end of a script, when the game day is over. A command that was under way is told so; one that waits for a line is not waited
+/// for.
+async fn end(running: JoinHandle<Result<(), String>>) -> Result<(), Failure> {
+    running.abort();
+    match running.await {
+        Ok(result) => result.map_err(Failure::Command),
+        Err(error) if error.is_cancelled() => Ok(()),
+        Err(error) => Err(Failure::Internal(error.to_string())),
     }
 }
 
@@ -189,4 +215,26 @@ async fn namespace(args: &GameDayArgs, context: &Context) -> Result<String, Expe
     let kubeconfig: Option<&Path> = context.global.kubeconfig.as_deref();
     let target = Target::external(kubeconfig, context.global.context.as_deref()).await?;
     Ok(target.namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_script_that_panics_has_failed() {
+        let script = tokio::spawn(async { panic!("a bug") });
+        while !script.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let Err(Failure::Internal(error)) = end(script).await else { panic!("it counts as done") };
+        assert!(error.contains("a bug"), "{error}");
+        let failed = tokio::spawn(async { Err("inject x: no".to_owned()) });
+        while !failed.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(end(failed).await, Err(Failure::Command("inject x: no".to_owned())));
+        // It waits for a line that nobody writes any more.
+        assert_eq!(end(tokio::spawn(std::future::pending())).await, Ok(()));
+    }
 }

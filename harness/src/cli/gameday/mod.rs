@@ -5,6 +5,7 @@ mod catalogue;
 mod exec;
 mod offered;
 mod script;
+mod shown;
 mod situation;
 mod steps;
 

@@ -11,13 +11,11 @@ use harness_engine::conductor::Controls;
 use tokio::sync::mpsc;
 
 use super::{
+    shown::Lines,
     situation::{self, Tracker},
     steps::{self, HELP, Step},
 };
-use crate::{
-    expected_error::ExpectedError,
-    output::{Output, Style},
-};
+use crate::expected_error::ExpectedError;
 
 /// Where commands come from.
 pub(super) enum Script {
@@ -65,7 +63,7 @@ impl Script {
 pub(super) struct Runner {
     pub(super) controls: Controls,
     pub(super) situation: Tracker,
-    pub(super) out: Output,
+    pub(super) lines: Lines,
 }
 
 impl Runner {
@@ -163,7 +161,7 @@ impl Runner {
     }
 
     fn show(&self, text: &str) {
-        self.out.line(self.out.paint(Style::Dim, format_args!("{text}")));
+        self.lines.show(text);
     }
 }
 
@@ -186,4 +184,53 @@ fn lines() -> mpsc::Receiver<String> {
 /// The files that a script names, for messages.
 pub(super) fn named(script: Option<&PathBuf>) -> String {
     script.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::mpsc::Receiver, time::Duration};
+
+    use harness_engine::{Log, conductor::Command};
+    use harness_event::verdict::testkit;
+
+    use super::*;
+    use crate::{
+        cli::gameday::shown,
+        output::{ColorArg, Output},
+    };
+
+    /// A pipe that is full until its reader reads, or goes away.
+    struct Full(Receiver<()>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.recv_timeout(Duration::from_secs(30)) {
+                Ok(()) => Ok(bytes.len()),
+                Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// In a runtime of one thread: what waits for the reader there holds up everything, also the end of faults.
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_holds_nothing_up() {
+        let (reader, full) = std::sync::mpsc::channel();
+        let (lines, writer) =
+            shown::start(Output::new(Box::new(Full(full)), false, ColorArg::Never)).unwrap();
+        let (controls, mut commands) = Controls::new();
+        let log = Log::unrecorded();
+        let runner = Runner { controls, situation: situation::follow(&log, &testkit::plan()), lines };
+        let steps = std::iter::repeat_n(("help".to_owned(), Step::Help), 200).collect();
+        let begun = std::time::Instant::now();
+        let running = tokio::spawn(runner.run(Script::File(steps)));
+        assert!(matches!(commands.recv().await, Some(Command::Finish)));
+        assert_eq!(running.await.unwrap(), Ok(()));
+        assert!(begun.elapsed() < Duration::from_secs(20), "it waited for the reader");
+        // It goes away.
+        drop(reader);
+        writer.finish().await;
+    }
 }
