@@ -216,7 +216,8 @@ fn is_bare_secret(text: &str, found: Range<usize>, value: Range<usize>) -> bool 
         .split_once('=')
         .is_some_and(|(name, value)| !name.is_empty() && !value.trim_matches('=').is_empty());
     let odd = word.chars().any(|c| c.is_ascii_digit() || "!@#$%^*+=~".contains(c));
-    whole || (odd && !is_pair)
+    // The sign between a name and its value is no value.
+    !word.starts_with(['=', ':']) && (whole || (odd && !is_pair))
 }
 
 /// `user:password@` of a URL. What stands after a colon may be a port and a path with an `@` in it.

@@ -130,6 +130,8 @@ fn what_stands_around_a_secret_stays() {
             r#"{"m":"{\"password\":\"a\\\"b\",\"n\":1}","x":2}"#,
             r#"{"m":"{\"password\":[redacted],\"n\":1}","x":2}"#,
         ),
+        (r#"json = { password = "correct horse", n = 1 }"#, "json = { password = [redacted], n = 1 }"),
+        ("password =x", "password =[redacted]"),
         (r#"{"password":"a\\","user":"app"}"#, r#"{"password":[redacted],"user":"app"}"#),
         (
             r#"{"value":"info","name":"LEVEL"},{"value":"x","name":"TOKEN"}"#,
