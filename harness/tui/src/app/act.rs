@@ -78,12 +78,8 @@ impl App {
         let state = frozen.as_ref().map_or(&self.state, |frozen| &frozen.state);
         let mut hook = Hook { ui: &mut self.ui, state, index: &self.index, effects };
         let taken = match hook.ui.view {
-            View::Overview => false,
             View::Pods => view::pods::act(&mut hook, action),
-            View::Alerts => view::alerts::act(&mut hook, action),
-            View::Load => view::load::act(&mut hook, action),
-            View::Faults => view::faults::act(&mut hook, action),
-            View::Log => view::log::act(&mut hook, action),
+            View::Overview | View::Alerts | View::Load | View::Faults | View::Log => false,
         };
         let taken = taken || (hook.ui.mode == Mode::GameDay && gameday::act(&mut hook, action));
         self.ui.paused = frozen;

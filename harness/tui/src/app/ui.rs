@@ -179,14 +179,6 @@ pub struct Ui {
     pub leave_when_over: bool,
     /// Of the pods view.
     pub pods: view::pods::PodsUi,
-    /// Of the alerts view.
-    pub alerts: view::alerts::AlertsUi,
-    /// Of the load view.
-    pub load: view::load::LoadUi,
-    /// Of the faults view.
-    pub faults: view::faults::FaultsUi,
-    /// Of the log.
-    pub log: view::log::LogUi,
     /// Of game days.
     pub gameday: gameday::GameDayUi,
 }
@@ -225,10 +217,6 @@ impl Ui {
             playback: Playback::default(),
             leave_when_over: options.leave_when_over,
             pods: Default::default(),
-            alerts: Default::default(),
-            load: Default::default(),
-            faults: Default::default(),
-            log: Default::default(),
             gameday: Default::default(),
         }
     }

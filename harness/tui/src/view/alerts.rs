@@ -22,20 +22,10 @@ use super::{
     rows, text,
 };
 use crate::{
-    app::{Hook, List},
-    keys::Action,
+    app::List,
     paint::{self, Pen},
     theme::Role,
 };
-
-/// What the person has chosen in this view.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct AlertsUi {}
-
-/// An action in this view. True if it was taken; else the view's frame does what it always does.
-pub fn act(_hook: &mut Hook<'_>, _action: Action) -> bool {
-    false
-}
 
 /// Draws the view.
 pub fn render(cx: &Cx<'_>, area: Rect, buf: &mut Buffer) {

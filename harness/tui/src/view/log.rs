@@ -21,20 +21,10 @@ use super::{
     rows,
 };
 use crate::{
-    app::{Hook, List},
-    keys::Action,
+    app::List,
     paint::{self, Pen},
     theme::Role,
 };
-
-/// What the person has chosen in this view.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct LogUi {}
-
-/// An action in this view. True if it was taken; else the view's frame does what it always does.
-pub fn act(_hook: &mut Hook<'_>, _action: Action) -> bool {
-    false
-}
 
 /// Columns of the subject.
 const SUBJECT: usize = 8;

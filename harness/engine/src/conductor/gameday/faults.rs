@@ -6,16 +6,14 @@ use std::{
 };
 
 use harness_event::{EventKind, FaultAction, FaultSpec, Plan};
-use tokio::{
-    sync::{Mutex, oneshot},
-    task::JoinSet,
-};
+use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     controls::FaultPlan,
     names::Names,
     targets::{self, Targets},
+    tasks::Tasks,
 };
 use crate::{
     conductor::{autoscaling, inject, session::Session},
@@ -26,7 +24,7 @@ use crate::{
 /// All faults that were injected.
 pub(super) struct Faults {
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 struct Shared {
@@ -88,7 +86,7 @@ impl Faults {
             on: StdMutex::default(),
             stop: session.cancel.child_token(),
         };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+        Self { shared: Arc::new(shared), tasks: Tasks::of("fault") }
     }
 
     /// What can be broken, found out without holding anything up.
@@ -149,22 +147,13 @@ impl Faults {
 
     /// Waits until a task is over; pending if there is none. `Err` if it panicked.
     pub(super) async fn next_over(&mut self) -> Result<(), String> {
-        match self.tasks.join_next().await {
-            Some(over) => over.map_err(|error| format!("a fault's task failed: {error}")),
-            None => std::future::pending().await,
-        }
+        self.tasks.next_over().await
     }
 
     /// Undoes everything that is on, and waits for it. `Err` if a task panicked: what it left is in the ledger.
     pub(super) async fn finish(&mut self) -> Result<(), String> {
         self.shared.stop.cancel();
-        let mut result = Ok(());
-        while let Some(over) = self.tasks.join_next().await {
-            if let Err(error) = over {
-                result = Err(format!("a fault's task failed: {error}"));
-            }
-        }
-        result
+        self.tasks.all_over().await
     }
 }
 

@@ -7,10 +7,10 @@ use std::{
 };
 
 use harness_event::{EventKind, LoadSpec, LoadStart, Millis, Plan};
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::names::Names;
+use super::{names::Names, tasks::Tasks};
 use crate::{
     conductor::session::Session,
     load::{Load, LoadState, Loads, WorkerCommand, length, prepare_loads},
@@ -31,7 +31,7 @@ pub struct OfferedLoad {
 /// All loads that were started.
 pub(super) struct StartedLoads {
     shared: Arc<Shared>,
-    tasks: JoinSet<()>,
+    tasks: Tasks,
 }
 
 struct Shared {
@@ -59,7 +59,7 @@ impl StartedLoads {
             running: Mutex::default(),
             stop: CancellationToken::new(),
         };
-        Self { shared: Arc::new(shared), tasks: JoinSet::new() }
+        Self { shared: Arc::new(shared), tasks: Tasks::of("load") }
     }
 
     /// Starts a load.
@@ -97,22 +97,13 @@ impl StartedLoads {
 
     /// Waits until a task is over; pending if there is none. `Err` if it panicked.
     pub(super) async fn next_over(&mut self) -> Result<(), String> {
-        match self.tasks.join_next().await {
-            Some(over) => over.map_err(|error| format!("a load's task failed: {error}")),
-            None => std::future::pending().await,
-        }
+        self.tasks.next_over().await
     }
 
     /// Stops all and waits until what they did is recorded.
     pub(super) async fn finish(&mut self) -> Result<(), String> {
         self.shared.stop.cancel();
-        let mut result = Ok(());
-        while let Some(over) = self.tasks.join_next().await {
-            if let Err(error) = over {
-                result = Err(format!("a load's task failed: {error}"));
-            }
-        }
-        result
+        self.tasks.all_over().await
     }
 }
 

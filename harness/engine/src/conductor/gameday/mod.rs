@@ -13,6 +13,7 @@ mod loads;
 mod names;
 mod run;
 mod targets;
+mod tasks;
 
 pub use controls::{Command, Controls, FaultPlan};
 pub use loads::OfferedLoad;
