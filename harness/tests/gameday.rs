@@ -161,7 +161,7 @@ fn a_stack_is_not_left_behind_where_nothing_can_be_recorded() {
 }
 
 #[test]
-#[ignore = "long: part of make campaign"]
+#[ignore = "long: part of make test-long"]
 fn a_lost_database_becomes_a_scenario_that_passes() {
     let place = Place::new();
     let drill = file(

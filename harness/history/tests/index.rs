@@ -84,14 +84,14 @@ async fn it_follows_the_folders() {
     assert_eq!(ids(&mut place.open().await).await, [id(4), id(3), id(1)]);
 }
 
-/// How `fixtures/passing.ndjson` was made: `RECORD=1 cargo test -p harness-history --test index -- --ignored record`.
+/// The command line's tests use it, too. `UPDATE_FIXTURES=1 cargo test -p harness-history --test index fixture` makes it anew.
 #[test]
-#[ignore = "writes the fixture"]
-fn record() {
-    if std::env::var_os("RECORD").is_some() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/passing.ndjson");
-        fs::write(path, passing()).unwrap();
+fn the_fixture_is_the_scripted_run() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/passing.ndjson");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        fs::write(&path, passing()).unwrap();
     }
+    assert_eq!(fs::read_to_string(path).unwrap(), passing());
 }
 
 async fn ending(history: &mut History, id: &str) -> (Ending, i64) {

@@ -4,5 +4,6 @@
 mod browser;
 mod driver;
 mod logs;
+mod long;
 mod markup;
 mod pages;

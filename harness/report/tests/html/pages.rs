@@ -1,13 +1,11 @@
 //! What the page says, and that nothing gets out of its place.
 
-use std::time::{Duration, Instant};
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use harness_event::{Event, EventKind, Millis, Verdict, verdict::testkit};
+use harness_event::{Event, EventKind, Verdict};
 use harness_report::{HtmlError, HtmlOptions, Link, html};
 use sha2::{Digest as _, Sha256};
 
-use crate::{logs, markup};
+use crate::{logs, long, markup};
 
 /// Text between two marks.
 fn between<'p>(page: &'p str, from: &str, to: &str) -> &'p str {
@@ -178,67 +176,13 @@ fn the_policy_names_the_script_and_nothing_else() {
     assert!(!page.contains("http://www") && !page.contains("//cdn"));
 }
 
-/// A run of many hours: as many events of every kind that a long run repeats.
-fn long_run(number: usize) -> Vec<Event> {
-    let mut kinds = testkit::surge_run();
-    let length = 20 * 3_600_000_i64;
-    let every = length / number as i64 * 4;
-    let last = kinds.split_off(kinds.len() - 5);
-    let more = (0..number as i64 / 4).flat_map(|index| {
-        let ms = 35_000 + index * every;
-        let ready = 2 + (index % 7 % 3) as i32;
-        let broken = index % 50 == 0;
-        [
-            testkit::load_sample(testkit::VISITORS, ms, 100 + (index % 17) as u64 * 10, u64::from(broken)),
-            testkit::slo_sample(
-                ms,
-                [Some(0.5 + index as f64 / 1000.0), Some(0.2), None, Some(0.02)],
-                Millis(ms),
-            ),
-            testkit::scaled(ms, 4, ready),
-            EventKind::SteadyStateChecked {
-                check: "portal answers".into(),
-                asked_at: testkit::at(ms),
-                ok: !broken,
-                detail: format!("200 in {} ms", index % 90),
-            },
-        ]
-    });
-    kinds.extend(more);
-    kinds.extend(last);
-    let mut events = testkit::log(kinds);
-    let count = events.len() as i64;
-    for event in &mut events {
-        event.elapsed = Millis(event.seq as i64 * (length + 40_000) / count);
-        event.at = testkit::START + event.elapsed;
-    }
-    events
-}
-
 #[test]
 fn a_long_run_stays_a_small_page() {
-    let events = long_run(20_000);
+    let events = long::long_run(20_000);
     let verdict = Verdict::of(&events);
-    let start = Instant::now();
     let page = html(&events, &verdict, &HtmlOptions::default()).unwrap();
-    let took = start.elapsed();
     markup::read(&page);
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
-    // A hundred times what it takes: this is to catch what grows with the square of the events.
-    assert!(took < Duration::from_secs(20), "{took:?}");
-}
-
-/// `cargo test --release -p harness-report --test html -- --ignored --nocapture hundred_thousand`
-#[test]
-#[ignore = "a measurement: says something in a release build alone"]
-fn a_hundred_thousand_events_take_less_than_a_second() {
-    let events = long_run(100_000);
-    let verdict = Verdict::of(&events);
-    let start = Instant::now();
-    let page = html(&events, &verdict, &HtmlOptions::default()).unwrap();
-    let took = start.elapsed();
-    println!("{} events: {took:?}, {} bytes", events.len(), page.len());
-    assert!(page.len() < 1_000_000 && took < Duration::from_secs(1), "{took:?}, {} bytes", page.len());
 }
 
 #[test]
