@@ -16,19 +16,6 @@ harness="${HARNESS:-${CARGO_TARGET_DIR:-target}/debug/harness}"
 passed=0
 failed=0
 skipped=0
-# check WHAT COMMAND...: runs it quietly, shows its output when it fails.
-check() {
-	local what="$1" output
-	shift
-	if output="$("$@" 2>&1)"; then
-		passed=$((passed + 1))
-		printf 'ok      %s\n' "$what"
-	else
-		failed=$((failed + 1))
-		printf 'FAILED  %s\n' "$what"
-		printf '%s\n' "$output" | sed 's/^/        /'
-	fi
-}
 
 # Every dashboard is in the ConfigMaps that a sidecar reads, and nothing else is.
 every_dashboard_is_deployed() {

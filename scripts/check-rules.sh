@@ -17,19 +17,6 @@ amtool() { run_program "$amtool_path" "$@"; }
 
 passed=0
 failed=0
-# check WHAT COMMAND...: runs it quietly, shows its output when it fails.
-check() {
-	local what="$1" output
-	shift
-	if output="$("$@" 2>&1)"; then
-		passed=$((passed + 1))
-		printf 'ok      %s\n' "$what"
-	else
-		failed=$((failed + 1))
-		printf 'FAILED  %s\n' "$what"
-		printf '%s\n' "$output" | sed 's/^/        /'
-	fi
-}
 
 # routes CONFIGURATION RECEIVERS LABEL=VALUE...: an alert with these labels reaches exactly these receivers.
 routes() {

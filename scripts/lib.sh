@@ -77,3 +77,17 @@ die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }
+
+# check WHAT COMMAND...: runs it quietly, shows its output when it fails, and counts it in the caller's $passed or $failed.
+check() {
+	local what="$1" output
+	shift
+	if output="$("$@" 2>&1)"; then
+		passed=$((passed + 1))
+		printf 'ok      %s\n' "$what"
+	else
+		failed=$((failed + 1))
+		printf 'FAILED  %s\n' "$what"
+		printf '%s\n' "$output" | sed 's/^/        /'
+	fi
+}
